@@ -68,6 +68,12 @@ int wsgi_queue_init(const nwsgi_config_t *conf);
  */
 void wsgi_queue_close(void);
 
+/*
+ * go.  When no thread will ever come (Python did not start): closes the queues
+ * and ends what waits in them with NWSGI_ERROR.
+ */
+void wsgi_queue_fail(void);
+
 
 /*
  * Threads (wsgi_thread.c).

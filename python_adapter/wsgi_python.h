@@ -1,0 +1,280 @@
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * wsgi_python.h: what the C files of the adapter share among themselves.
+ *
+ * Unless a comment says otherwise, every function here runs on a python thread
+ * with the GIL held, and reports failure by -1 or NULL with a Python exception
+ * set.
+ */
+
+#ifndef WSGI_PYTHON_H
+#define WSGI_PYTHON_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "wsgi_adapter.h"
+
+
+typedef struct wsgi_thread_s   wsgi_thread_t;
+typedef struct wsgi_request_s  wsgi_request_t;
+typedef struct wsgi_input_s    wsgi_input_t;
+
+
+/*
+ * A callable bound to the present request: start_response, write and
+ * nginx.disconnected.  "request" is cut when the response has ended, so that a
+ * callable which the application kept raises instead of reaching a request
+ * that is no more.
+ */
+
+typedef struct {
+    PyObject_HEAD
+    vectorcallfunc   vectorcall;
+    wsgi_request_t  *request;
+} wsgi_link_t;
+
+
+typedef enum {
+    WSGI_NOT_STARTED = 0,       /* start_response() was not called */
+    WSGI_STARTED,               /* it was; nothing has been sent */
+    WSGI_SENT,                  /* the head and maybe some of the body have */
+    WSGI_COMPLETE               /* the host has all, the rest is dropped */
+} wsgi_state_e;
+
+
+/*
+ * The head as start_response() received it.  The fields point into the str
+ * objects of "refs": a str without characters above U+00FF is its own latin-1
+ * encoding.
+ */
+
+typedef struct {
+    uint32_t          code;
+    uint32_t          nfields;
+    uint32_t          size;             /* of fields; refs has 2 * size + 1 */
+    uint32_t          nrefs;
+    int64_t           content_length;   /* -1: the application gave none */
+    nwsgi_str_t       reason;           /* within the status, refs[0] */
+    nwsgi_field_t    *fields;
+    PyObject        **refs;
+} wsgi_head_t;
+
+
+/* A request in the hands of its thread; lives on that thread's stack. */
+
+struct wsgi_request_s {
+    nwsgi_job_t           *job;
+    const nwsgi_block_t   *block;
+    wsgi_thread_t         *thread;
+    wsgi_head_t           *head;        /* the thread's, reused */
+    wsgi_state_e           state;
+    int                    gone;        /* nobody wants the response any more */
+    int64_t                left;        /* of Content-Length; -1: not known */
+};
+
+
+/*
+ * A thread of a pool.  Owned by the thread itself, on its stack.  "idle_next",
+ * "woken" and "asleep" belong to the lock of its queue, the rest to the GIL.
+ */
+
+struct wsgi_thread_s {
+    uint32_t          slot;
+    uint32_t          pool;
+    unsigned long     ident;            /* threading.get_ident() */
+    int               interrupted;      /* an exception was raised in it */
+    wsgi_request_t   *request;          /* NULL: between two jobs */
+    wsgi_head_t       head;
+
+    wsgi_link_t      *start_response;   /* kept from one request to the next */
+    wsgi_link_t      *write;            /* as long as no application has kept */
+    wsgi_link_t      *disconnected;     /* a reference to it */
+    wsgi_input_t     *input;
+
+    pthread_cond_t    wake;
+    wsgi_thread_t    *idle_next;
+    int               asleep;
+    int               woken;
+};
+
+
+/* What C keeps of Python; filled by wsgi_module_init(). */
+
+typedef struct {
+    PyObject         *boot;             /* the module ngx_wsgi_boot */
+
+    PyTypeObject     *start_response_type;
+    PyTypeObject     *write_type;
+    PyTypeObject     *disconnected_type;
+    PyTypeObject     *input_type;
+    PyTypeObject     *errors_type;
+    PyTypeObject     *file_wrapper_type;
+
+    PyObject         *request_timeout;  /* exception classes */
+    PyObject         *client_disconnected;
+
+    PyObject         *errors;           /* wsgi.errors and sys.stderr */
+
+    uint32_t          npools;
+    PyObject        **environs;         /* environ's constants, by pool */
+    uint32_t          napps;
+    PyObject        **apps;             /* NULL: not loaded yet */
+} wsgi_module_t;
+
+extern wsgi_module_t  wsgi;
+
+/* 1 in a process that an application forked: it must not serve requests. */
+extern int            wsgi_forked;
+
+
+/* wsgi_queue.c */
+
+/*
+ * The next job for this thread, or NULL: it has to leave.  Holds the GIL on
+ * entry and on return, and gives it up while it waits.
+ */
+nwsgi_job_t *wsgi_queue_next(wsgi_thread_t *self);
+
+/* any thread, GIL or not: wakes "thread", or any one, if it is asleep */
+void wsgi_queue_wake(wsgi_thread_t *thread);
+void wsgi_queue_wake_any(void);
+
+/* loop: see nwsgi_runtime_t */
+int32_t wsgi_queue_submit(nwsgi_job_t *job);
+int32_t wsgi_queue_withdraw(nwsgi_job_t *job);
+void wsgi_queue_kick(void);
+
+
+/* wsgi_thread.c */
+
+/* The present thread's request, or NULL; any thread, no GIL needed. */
+wsgi_request_t *wsgi_thread_request(void);
+
+/* 1: the thread has been told to leave by wsgi_thread_leave() */
+int wsgi_thread_leaving(const wsgi_thread_t *self);
+
+/* The slot's thread runs this block from now on; NULL: none. */
+void wsgi_thread_runs(wsgi_thread_t *self, const nwsgi_block_t *block);
+
+
+/* wsgi_call.c: runs one job to its end, including host->end() */
+void wsgi_call(wsgi_thread_t *self, nwsgi_job_t *job);
+
+/*
+ * Logs the exception that is set, with its traceback and the request's
+ * context, and clears it.  "phase" is "import", "call", "iteration" or "close".
+ */
+void wsgi_call_failed(wsgi_request_t *request, const char *phase);
+
+
+/* wsgi_environ.c */
+
+int wsgi_environ_init(const nwsgi_config_t *conf);
+void wsgi_environ_free(void);
+PyObject *wsgi_environ_new(wsgi_request_t *request);
+
+
+/* wsgi_names.c: a cache of environ's keys, and of each key's last value */
+
+/*
+ * The key and the value of one variable, new references.  The cache holds a
+ * bounded number of keys; what does not fit is made anew each time.
+ */
+int wsgi_names_get(const nwsgi_block_t *block, const nwsgi_var_t *var,
+    PyObject **key, PyObject **value);
+void wsgi_names_free(void);
+
+
+/* wsgi_head.c */
+
+/*
+ * Takes over the arguments of start_response(), replacing what was there.
+ * Validation is in wsgi_validate.c.
+ */
+int wsgi_head_set(wsgi_request_t *request, PyObject *status,
+    PyObject *headers);
+void wsgi_head_clear(wsgi_head_t *head);
+void wsgi_head_free(wsgi_head_t *head);
+
+
+/* wsgi_validate.c: pure functions on bytes with a length */
+
+/* The code of a status, "999 Reason", or 0 with ValueError set. */
+uint32_t wsgi_validate_status(const uint8_t *p, size_t len);
+int wsgi_validate_name(const uint8_t *p, size_t len);
+int wsgi_validate_value(const uint8_t *name, size_t name_len,
+    const uint8_t *p, size_t len);
+/* The number, or -1 with ValueError set. */
+int64_t wsgi_validate_length(const uint8_t *p, size_t len);
+/* no exception: 1 if RFC 9110 section 7.6.1 reserves the name for the hop */
+int wsgi_validate_hop_by_hop(const uint8_t *p, size_t len);
+/* case-insensitive; "lower" is in lower case */
+int wsgi_validate_is(const uint8_t *p, size_t len, const char *lower);
+
+
+/* wsgi_response.c: the state machine between the application and the host */
+
+/*
+ * Sends a chunk, after the head if that was not sent.  "last": the response is
+ * complete with it.  Waits, without the GIL, for a slow client.
+ */
+int wsgi_response_chunk(wsgi_request_t *request, PyObject *chunk, int last);
+
+/* The application has said all: sends what is left to send. */
+int wsgi_response_end(wsgi_request_t *request);
+
+/* 1: nothing that the application may still yield would be sent */
+int wsgi_response_over(const wsgi_request_t *request);
+
+/* loop: nwsgi_runtime_t.release; the references are dropped by a python
+ * thread that calls wsgi_response_drop() */
+void wsgi_response_release(uint64_t owner);
+int wsgi_response_to_drop(void);
+void wsgi_response_drop(void);
+
+
+/* wsgi_link.c: the types of the three callables */
+
+int wsgi_link_init(PyObject *module);
+int wsgi_link_bind(wsgi_thread_t *self, wsgi_request_t *request);
+void wsgi_link_cut(wsgi_thread_t *self);
+void wsgi_link_free(wsgi_thread_t *self);
+
+
+/* wsgi_input.c */
+
+int wsgi_input_init(PyObject *module);
+int wsgi_input_bind(wsgi_thread_t *self, wsgi_request_t *request);
+void wsgi_input_cut(wsgi_thread_t *self);
+
+
+/* wsgi_errors.c */
+
+int wsgi_errors_init(PyObject *module);
+
+/* Logs what the present thread has written without a newline. */
+void wsgi_errors_flush(void);
+
+
+/* wsgi_file.c */
+
+int wsgi_file_init(PyObject *module);
+
+
+/* wsgi_module.c */
+
+/*
+ * Creates a heap type from "spec", adds it to "module" and stores a reference
+ * in "*type".
+ */
+int wsgi_module_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type);
+
+
+#endif /* WSGI_PYTHON_H */

@@ -1,0 +1,290 @@
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * A thread of a pool: attached to Python once, it runs jobs until it is told
+ * to leave.  Its slot is what others may see of it.
+ *
+ * No signal is blocked here: a child that an application starts inherits the
+ * mask, and could then not be terminated.  The kernel delivers nginx's signals
+ * to the main thread, which blocks none of them.
+ */
+
+#include <time.h>
+
+#include "wsgi_python.h"
+
+
+/*
+ * "serial", "since" and "app" are written by the slot's thread with the GIL
+ * held.  "thread" is set and cleared under the lock.
+ */
+
+typedef struct {
+    _Atomic uint64_t   serial;
+    _Atomic uint64_t   since;
+    _Atomic uint32_t   app;
+    _Atomic uint32_t   pool;
+    _Atomic int        leave;
+    wsgi_thread_t     *thread;
+} wsgi_slot_t;
+
+
+static wsgi_slot_t        wsgi_slots[WSGI_MAX_SLOTS];
+static pthread_mutex_t    wsgi_slots_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static __thread wsgi_thread_t  *wsgi_self;
+
+
+static int wsgi_thread_attach(wsgi_thread_t *self, const char *name);
+static void wsgi_thread_detach(wsgi_thread_t *self);
+static void wsgi_thread_publish(wsgi_thread_t *self, uint32_t slot);
+static PyObject *wsgi_thread_stack(unsigned long ident);
+
+
+int
+wsgi_thread_run(uint32_t slot, uint32_t pool, const char *name)
+{
+    nwsgi_job_t       *job;
+    wsgi_thread_t      self;
+    PyGILState_STATE   gil;
+
+    memset(&self, 0, sizeof(wsgi_thread_t));
+
+    self.pool = pool;
+
+    gil = PyGILState_Ensure();
+
+    if (wsgi_thread_attach(&self, name) != 0) {
+        wsgi_call_failed(NULL, "thread start");
+        PyGILState_Release(gil);
+        return -1;
+    }
+
+    wsgi_thread_publish(&self, slot);
+
+    for ( ;; ) {
+        job = wsgi_queue_next(&self);
+
+        if (job == NULL) {
+            break;
+        }
+
+        wsgi_call(&self, job);
+    }
+
+    wsgi_thread_publish(NULL, slot);
+    wsgi_thread_detach(&self);
+
+    PyGILState_Release(gil);
+
+    return 0;
+}
+
+
+static int
+wsgi_thread_attach(wsgi_thread_t *self, const char *name)
+{
+    PyObject  *rv;
+
+    self->ident = PyThread_get_thread_ident();
+    pthread_cond_init(&self->wake, NULL);
+    wsgi_self = self;
+
+    rv = PyObject_CallMethod(wsgi.boot, "thread_started", "s", name);
+    Py_XDECREF(rv);
+
+    return (rv == NULL) ? -1 : 0;
+}
+
+
+static void
+wsgi_thread_detach(wsgi_thread_t *self)
+{
+    wsgi_errors_flush();
+    wsgi_link_free(self);
+    wsgi_head_free(&self->head);
+
+    wsgi_self = NULL;
+    pthread_cond_destroy(&self->wake);
+}
+
+
+static void
+wsgi_thread_publish(wsgi_thread_t *self, uint32_t slot)
+{
+    wsgi_slot_t  *s;
+
+    s = &wsgi_slots[slot];
+
+    pthread_mutex_lock(&wsgi_slots_lock);
+
+    if (self) {
+        self->slot = slot;
+        atomic_store(&s->pool, self->pool);
+
+    } else {
+        atomic_store(&s->leave, 0);
+    }
+
+    s->thread = self;
+
+    pthread_mutex_unlock(&wsgi_slots_lock);
+}
+
+
+void
+wsgi_thread_leave(uint32_t slot)
+{
+    wsgi_slot_t  *s;
+
+    s = &wsgi_slots[slot];
+
+    pthread_mutex_lock(&wsgi_slots_lock);
+
+    if (s->thread) {
+        atomic_store(&s->leave, 1);
+        wsgi_queue_wake(s->thread);
+    }
+
+    pthread_mutex_unlock(&wsgi_slots_lock);
+}
+
+
+int
+wsgi_thread_leaving(const wsgi_thread_t *self)
+{
+    return atomic_load_explicit(&wsgi_slots[self->slot].leave,
+                                memory_order_relaxed);
+}
+
+
+wsgi_request_t *
+wsgi_thread_request(void)
+{
+    return wsgi_self ? wsgi_self->request : NULL;
+}
+
+
+void
+wsgi_thread_runs(wsgi_thread_t *self, const nwsgi_block_t *block)
+{
+    wsgi_slot_t      *s;
+    struct timespec   ts;
+
+    s = &wsgi_slots[self->slot];
+
+    if (block == NULL) {
+        atomic_store_explicit(&s->serial, 0, memory_order_relaxed);
+        return;
+    }
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    atomic_store_explicit(&s->since,
+                          (uint64_t) ts.tv_sec * 1000
+                          + (uint64_t) ts.tv_nsec / 1000000,
+                          memory_order_relaxed);
+    atomic_store_explicit(&s->app, block->app, memory_order_relaxed);
+    atomic_store_explicit(&s->serial, block->serial, memory_order_release);
+}
+
+
+int
+wsgi_thread_info(uint32_t slot, wsgi_thread_info_t *info)
+{
+    int           alive;
+    wsgi_slot_t  *s;
+
+    s = &wsgi_slots[slot];
+
+    pthread_mutex_lock(&wsgi_slots_lock);
+    alive = (s->thread != NULL);
+    pthread_mutex_unlock(&wsgi_slots_lock);
+
+    info->serial = atomic_load(&s->serial);
+    info->since = atomic_load(&s->since);
+    info->pool = atomic_load(&s->pool);
+    info->app = atomic_load(&s->app);
+
+    return alive;
+}
+
+
+int
+wsgi_thread_interrupt(uint32_t slot, uint64_t serial, uint32_t reason)
+{
+    int                found;
+    PyObject          *text;
+    const char        *p;
+    Py_ssize_t         len;
+    wsgi_slot_t       *s;
+    wsgi_thread_t     *thread;
+    PyGILState_STATE   gil;
+
+    (void) reason;          /* NWSGI_TIMEOUT is the only one */
+
+    s = &wsgi_slots[slot];
+    found = 0;
+    text = NULL;
+
+    gil = PyGILState_Ensure();
+
+    thread = s->thread;
+
+    if (thread == NULL || atomic_load(&s->serial) != serial) {
+        goto done;
+    }
+
+    text = wsgi_thread_stack(thread->ident);
+
+    /*
+     * Python code has run, so the GIL may have been away: look again.  From
+     * here on it stays here, and the thread cannot end its job.
+     */
+
+    if (s->thread != thread || atomic_load(&s->serial) != serial) {
+        goto done;
+    }
+
+    p = text ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
+
+    if (p) {
+        wsgi_host->log(thread->request->job, NWSGI_LOG_ERR, p, (size_t) len);
+    }
+
+    PyErr_Clear();
+
+    thread->interrupted = 1;
+    found = PyThreadState_SetAsyncExc(thread->ident, wsgi.request_timeout);
+
+done:
+
+    Py_XDECREF(text);
+    PyErr_Clear();
+    PyGILState_Release(gil);
+
+    return found;
+}
+
+
+static PyObject *
+wsgi_thread_stack(unsigned long ident)
+{
+    PyObject  *text;
+
+    text = PyObject_CallMethod(wsgi.boot, "stack", "k", ident);
+
+    if (text && !PyUnicode_Check(text)) {
+        Py_CLEAR(text);
+    }
+
+    return text;
+}
+
+
+int
+wsgi_thread_raise(unsigned long ident)
+{
+    return PyThreadState_SetAsyncExc(ident, wsgi.request_timeout);
+}
