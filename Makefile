@@ -1,0 +1,166 @@
+# Copyright (C) the ngx_wsgi authors
+# SPDX-License-Identifier: Apache-2.0
+
+ifeq (,$(filter clean help,$(MAKECMDGOALS)))
+ifeq (,$(wildcard build/config.mk))
+$(error there is no build/config.mk: run ./configure first)
+endif
+endif
+
+-include build/config.mk
+
+export BUILD
+
+ENV := . $(CURDIR)/build/env.sh &&
+MODULE := build/ngx_http_wsgi_module.so
+LIBRARY := build/libngx_wsgi.so
+
+# "make need FILE": what a target that has nothing to do says
+need = @test -n "$(wildcard $(1))" \
+    || { echo "make $@: there is no $(1)" >&2; exit 1; }
+
+
+all: module library  ## the module and the library (the default)
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile \
+	    | awk -F '|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@echo "  BUILD=debug|release|asan selects how all is compiled"
+
+
+# The nginx module.  nginx's own Makefile compiles it, in a directory of ours
+# that borrows the sources; its headers are not held to our warnings.
+
+NGINX_INCS := core event event/modules event/quic os/unix http http/modules \
+    http/v2 http/v3
+MODULE_SRCS := $(sort $(wildcard ngx_module/*.c))
+
+MODULE_CFLAGS := -pipe -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
+    -Wpointer-arith -Wno-unused-parameter \
+    $(NGINX_INCS:%=-isystem src/%) -isystem objs
+MODULE_LINK := $(CC)
+
+ifeq ($(BUILD),debug)
+MODULE_CFLAGS += -O0
+else ifeq ($(BUILD),asan)
+MODULE_CFLAGS += -O1 -fno-omit-frame-pointer -fsanitize=address,undefined
+MODULE_LINK += -fsanitize=address,undefined
+else
+MODULE_CFLAGS += -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2
+endif
+
+module: $(MODULE)  ## build/ngx_http_wsgi_module.so
+
+nginx: build/nginx/objs/Makefile  ## nginx itself, for --with-nginx=SRC
+ifeq ($(NGINX_BUILD),yes)
+	$(MAKE) -C build/nginx -f objs/Makefile objs/nginx
+endif
+
+# A list that changes only when a file comes or goes.
+build/module.list: FORCE
+	@echo $(MODULE_SRCS) | cmp -s - $@ || echo $(MODULE_SRCS) > $@
+
+build/nginx/objs/Makefile: build/config.mk build/module.list ngx_module/config
+	@rm -rf build/nginx && mkdir build/nginx
+	@for f in $(NGINX_SRC)/*; do case $$f in */objs | */Makefile) ;; \
+	    *) ln -s "$$f" build/nginx/ ;; esac; done
+	@cd build/nginx && auto=configure && { test -f $$auto \
+	    || auto=auto/configure; } && sh ./$$auto $(NGINX_FLAGS) \
+	    --with-cc="$(CC)" --builddir=objs --modules-path=$(MODULES_PATH) \
+	    --add-dynamic-module=$(CURDIR)/ngx_module > ../nginx.log 2>&1 \
+	    || { tail -n 5 ../nginx.log; rm -f objs/Makefile; exit 1; }
+
+# Objects of another BUILD are thrown away.
+build/module.flags: FORCE
+	@echo '$(MODULE_CFLAGS)' | cmp -s - $@ \
+	    || { echo '$(MODULE_CFLAGS)' > $@; rm -rf build/nginx/objs/addon/*/*; }
+
+$(MODULE): build/nginx/objs/Makefile build/module.flags \
+        $(MODULE_SRCS) $(wildcard ngx_module/*.h include/*.h) \
+        | $(if $(filter yes,$(NGINX_BUILD)),nginx)
+	$(call need,ngx_module/ngx_http_wsgi_*.c)
+	+$(MAKE) -C build/nginx -f objs/Makefile modules \
+	    CFLAGS='$(MODULE_CFLAGS)' LINK='$(MODULE_LINK)'
+	cp build/nginx/objs/ngx_http_wsgi_module.so $@.new && mv $@.new $@
+
+
+# The library.  It is a Go program, so what it needs is asked of the tree.
+
+LIBRARY_SRCS := $(shell find include gosrc python_adapter -type f \
+    ! -name '*_test.go' ! -path '*/e2e/*' ! -path '*/testdata/*' ! -name '*.pyc')
+
+library: $(LIBRARY)  ## build/libngx_wsgi.so
+
+build/library.flags: FORCE
+	@echo '$(BUILD)' | cmp -s - $@ || echo '$(BUILD)' > $@
+
+$(LIBRARY): $(LIBRARY_SRCS) go.mod build/config.mk build/library.flags
+	$(call need,gosrc/*.go)
+	$(ENV) go build -buildmode=c-shared -buildvcs=false -trimpath \
+	    -o $@.new ./gosrc
+	@nm -D --defined-only $@.new | grep -q ' T nwsgi_runtime$$' \
+	    || { echo "$@ does not export nwsgi_runtime" >&2; exit 1; }
+	@rm -f $@.h build/libngx_wsgi.so.h && mv $@.new $@
+
+
+# Tests
+
+test: all venv  ## all fast checks and tests: check, unit, adapter, e2e
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory adapter
+	@$(MAKE) --no-print-directory e2e
+
+unit:  ## unit tests of gosrc, with the race detector
+	$(call need,gosrc/*/*_test.go)
+	$(ENV) go test -race ./gosrc/...
+
+adapter: venv  ## tests of python_adapter, without nginx
+	$(call need,python_adapter/*_test.go)
+	$(ENV) go test -count=1 ./python_adapter/...
+
+e2e: all venv  ## tests with a real nginx
+	$(call need,gosrc/e2e/*_test.go)
+	$(ENV) go test -tags e2e -count=1 -timeout 20m ./gosrc/e2e/...
+
+bench: all venv  ## CPU per request, rates and memory, as a table
+	$(call need,gosrc/bench/*.go)
+	$(ENV) go run ./gosrc/bench
+
+demo: all venv  ## the sample application at http://127.0.0.1:8080
+	$(call need,demo/run.sh)
+	$(ENV) demo/run.sh
+
+venv: build/venv/installed  ## build/venv, with the frameworks that tests use
+
+build/venv/installed: ci/requirements.txt build/config.mk
+	@ci/make-venv.sh $(PYTHON) build/venv
+
+go-modules:  ## the Go modules, so that nothing else needs a network
+	$(ENV) go mod download
+
+
+# Checks
+
+check:  ## the cheap checks of style and structure
+	@ci/check-boundaries.sh
+	@ci/check-funclen.sh
+	@ci/check-directives.sh
+	@ci/check-style.sh
+
+lint: all check  ## check, and what takes longer
+	@ci/lint.sh
+
+
+install: all  ## both files into nginx's directory of modules (DESTDIR)
+	install -d $(DESTDIR)$(MODULES_PATH)
+	install -m 644 $(MODULE) $(LIBRARY) $(DESTDIR)$(MODULES_PATH)
+	@echo "nginx.conf: load_module $(MODULES_PATH)/ngx_http_wsgi_module.so;"
+
+clean:  ## remove build/
+	rm -rf build
+
+FORCE:
+
+.PHONY: all help module nginx library test unit adapter e2e bench demo venv \
+    go-modules check lint install clean FORCE
