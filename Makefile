@@ -33,7 +33,7 @@ help:  ## this list
 
 NGINX_INCS := core event event/modules event/quic os/unix http http/modules \
     http/v2 http/v3
-MODULE_SRCS := $(sort $(wildcard ngx_module/*.c))
+MODULE_SRCS := $(sort $(wildcard ngx_module/*.[ch] include/*.h))
 
 MODULE_CFLAGS := -pipe -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
     -Wpointer-arith -Wno-unused-parameter \
@@ -53,7 +53,8 @@ module: $(MODULE)  ## build/ngx_http_wsgi_module.so
 
 nginx: build/nginx/objs/Makefile  ## nginx itself, for --with-nginx=SRC
 ifeq ($(NGINX_BUILD),yes)
-	$(MAKE) -C build/nginx -f objs/Makefile objs/nginx
+	@echo "building $@"
+	+@$(MAKE) -s -C build/nginx -f objs/Makefile objs/nginx
 endif
 
 # A list that changes only when a file comes or goes.
@@ -76,12 +77,12 @@ build/module.flags: FORCE
 	    || { echo '$(MODULE_CFLAGS)' > $@; rm -rf build/nginx/objs/addon/*/*; }
 
 $(MODULE): build/nginx/objs/Makefile build/module.flags \
-        $(MODULE_SRCS) $(wildcard ngx_module/*.h include/*.h) \
-        | $(if $(filter yes,$(NGINX_BUILD)),nginx)
+        $(MODULE_SRCS) | $(if $(filter yes,$(NGINX_BUILD)),nginx)
 	$(call need,ngx_module/ngx_http_wsgi_*.c)
-	+$(MAKE) -C build/nginx -f objs/Makefile modules \
+	@echo "building $@"
+	+@$(MAKE) -s -C build/nginx -f objs/Makefile modules \
 	    CFLAGS='$(MODULE_CFLAGS)' LINK='$(MODULE_LINK)'
-	cp build/nginx/objs/ngx_http_wsgi_module.so $@.new && mv $@.new $@
+	@cp build/nginx/objs/ngx_http_wsgi_module.so $@.new && mv $@.new $@
 
 
 # The library.  It is a Go program, so what it needs is asked of the tree.
@@ -96,7 +97,8 @@ build/library.flags: FORCE
 
 $(LIBRARY): $(LIBRARY_SRCS) go.mod build/config.mk build/library.flags
 	$(call need,gosrc/*.go)
-	$(ENV) go build -buildmode=c-shared -buildvcs=false -trimpath \
+	@echo "building $@"
+	@$(ENV) go build -buildmode=c-shared -buildvcs=false -trimpath \
 	    -o $@.new ./gosrc
 	@nm -D --defined-only $@.new | grep -q ' T nwsgi_runtime$$' \
 	    || { echo "$@ does not export nwsgi_runtime" >&2; exit 1; }
