@@ -36,8 +36,18 @@ int32_t wsgi_start_python(const nwsgi_config_t *conf, char *err, size_t len);
 
 
 /*
- * The built-in module "_ngx_wsgi" with the types that applications meet and
- * the interned names (wsgi_module.c).  GIL held, after wsgi_start_python(),
+ * The built-in module "_ngx_wsgi" (wsgi_module.c).  wsgi_start_python() adds it
+ * with PyImport_AppendInittab("_ngx_wsgi", wsgi_module_create) before it
+ * initializes Python.  It has the types, RequestTimeout, ClientDisconnected,
+ * the streams stdout and stderr, and forked().  The declaration is hidden from
+ * cgo because it names a Python type.
+ */
+#ifdef Py_PYTHON_H
+PyObject *wsgi_module_create(void);
+#endif
+
+/*
+ * What the threads need (wsgi_module.c).  GIL held, after wsgi_start_python(),
  * before the first wsgi_thread_run().  "boot" is the PyObject * of the module
  * ngx_wsgi_boot, borrowed; its functions are called from C:
  *

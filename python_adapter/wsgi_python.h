@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "wsgi_adapter.h"
+#include "wsgi_compat.h"
 
 
 typedef struct wsgi_thread_s   wsgi_thread_t;
@@ -222,10 +223,13 @@ int wsgi_validate_is(const uint8_t *p, size_t len, const char *lower);
 /* wsgi_response.c: the state machine between the application and the host */
 
 /*
- * Sends a chunk, after the head if that was not sent.  "last": the response is
- * complete with it.  Waits, without the GIL, for a slow client.
+ * Sends a chunk, after the head if that was not sent.  Waits, without the GIL,
+ * for a slow client.
  */
-int wsgi_response_chunk(wsgi_request_t *request, PyObject *chunk, int last);
+int wsgi_response_chunk(wsgi_request_t *request, PyObject *chunk);
+
+/* The body will have "n" bytes: Content-Length, if it is not too late. */
+void wsgi_response_length(wsgi_request_t *request, Py_ssize_t n);
 
 /* The application has said all: sends what is left to send. */
 int wsgi_response_end(wsgi_request_t *request);

@@ -1,0 +1,309 @@
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The response, between what the application yields and what the host sends.
+ *
+ * The head waits for the first chunk that is not empty (PEP 3333, "The
+ * start_response() Callable").  Each chunk is in the host's hands, and on its
+ * way by another thread, before the next one is asked for ("Buffering and
+ * Streaming").  Not a byte more than Content-Length leaves this file.
+ */
+
+#include "wsgi_python.h"
+
+
+/* Copying is cheaper than a second hand-over up to about this size. */
+#define WSGI_COPY_MAX  65536
+
+
+/*
+ * References that the host has given back, for a python thread to drop: a
+ * stack of objects, each in a cell of its own.
+ */
+
+typedef struct wsgi_owner_s  wsgi_owner_t;
+
+struct wsgi_owner_s {
+    PyObject      *object;
+    wsgi_owner_t  *next;
+};
+
+static _Atomic(wsgi_owner_t *)  wsgi_released;
+
+
+static int wsgi_response_no_body(const wsgi_request_t *request);
+static int wsgi_response_send(wsgi_request_t *request, nwsgi_message_t *msg);
+static void wsgi_response_head(wsgi_request_t *request, nwsgi_message_t *msg);
+static uint64_t wsgi_response_own(PyObject *chunk);
+static void wsgi_response_excess(wsgi_request_t *request);
+
+
+int
+wsgi_response_chunk(wsgi_request_t *request, PyObject *chunk)
+{
+    Py_ssize_t       n;
+    nwsgi_message_t  msg;
+
+    if (!PyBytes_Check(chunk)) {
+        PyErr_Format(PyExc_TypeError,
+                     "the application must yield bytes, not %.100s",
+                     Py_TYPE(chunk)->tp_name);
+        return -1;
+    }
+
+    n = PyBytes_GET_SIZE(chunk);
+
+    if (n == 0) {
+        return 0;
+    }
+
+    if (request->state == WSGI_NOT_STARTED) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "start_response() was not called before the first "
+                        "chunk of the body");
+        return -1;
+    }
+
+    if (wsgi_response_over(request)) {
+        wsgi_response_excess(request);
+        return 0;
+    }
+
+    memset(&msg, 0, sizeof(nwsgi_message_t));
+
+    if (request->state == WSGI_STARTED) {
+        wsgi_response_head(request, &msg);
+    }
+
+    if (wsgi_response_no_body(request)) {
+        msg.flags |= NWSGI_SEND_LAST;
+        return wsgi_response_send(request, &msg);
+    }
+
+    msg.body = PyBytes_AS_STRING(chunk);
+    msg.body_len = (uint64_t) n;
+
+    if (request->left >= 0) {
+
+        if ((int64_t) n > request->left) {
+            msg.body_len = (uint64_t) request->left;
+            wsgi_response_excess(request);
+        }
+
+        request->left -= (int64_t) msg.body_len;
+
+        if (request->left == 0) {
+            msg.flags |= NWSGI_SEND_LAST;
+        }
+    }
+
+    if (n > WSGI_COPY_MAX) {
+        msg.owner = wsgi_response_own(chunk);
+    }
+
+    return wsgi_response_send(request, &msg);
+}
+
+
+void
+wsgi_response_length(wsgi_request_t *request, Py_ssize_t n)
+{
+    if (request->state == WSGI_STARTED && request->head->content_length == -1) {
+        request->head->content_length = (int64_t) n;
+    }
+}
+
+
+int
+wsgi_response_end(wsgi_request_t *request)
+{
+    nwsgi_message_t  msg;
+
+    memset(&msg, 0, sizeof(nwsgi_message_t));
+
+    switch (request->state) {
+
+    case WSGI_NOT_STARTED:
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the application did not call start_response()");
+        return -1;
+
+    case WSGI_STARTED:
+
+        /* an empty body; that of a HEAD request says nothing of GET's length */
+
+        if (!(request->block->flags & NWSGI_BLOCK_HEAD)) {
+            wsgi_response_length(request, 0);
+        }
+
+        wsgi_response_head(request, &msg);
+        break;
+
+    case WSGI_SENT:
+        break;
+
+    case WSGI_COMPLETE:
+        return 0;
+    }
+
+    if (request->left > 0 && !wsgi_response_no_body(request)) {
+        PyErr_Format(PyExc_RuntimeError,
+                     "the body is %lld bytes shorter than its Content-Length",
+                     (long long) request->left);
+
+        /* a head that was never sent gives way to a 500 */
+        return -1;
+    }
+
+    msg.flags |= NWSGI_SEND_LAST;
+
+    return wsgi_response_send(request, &msg);
+}
+
+
+int
+wsgi_response_over(const wsgi_request_t *request)
+{
+    return request->gone || request->state == WSGI_COMPLETE || wsgi_forked;
+}
+
+
+/* RFC 9110, sections 9.3.2, 15.3.5, 15.3.6 and 15.4.5 */
+
+static int
+wsgi_response_no_body(const wsgi_request_t *request)
+{
+    return (request->block->flags & NWSGI_BLOCK_HEAD)
+           || request->head->code == 204
+           || request->head->code == 304;
+}
+
+
+static int
+wsgi_response_send(wsgi_request_t *request, nwsgi_message_t *msg)
+{
+    int32_t         rc;
+    PyThreadState  *tstate;
+
+    msg->size = sizeof(nwsgi_message_t);
+
+    rc = wsgi_host->send(request->job, msg);
+
+    if (msg->flags & NWSGI_SEND_HEAD) {
+        request->state = WSGI_SENT;
+    }
+
+    if (msg->flags & NWSGI_SEND_LAST) {
+        request->state = WSGI_COMPLETE;
+        return 0;
+    }
+
+    if (rc == NWSGI_AGAIN) {
+        tstate = PyEval_SaveThread();
+        rc = wsgi_host->wait(request->job);
+        PyEval_RestoreThread(tstate);
+    }
+
+    request->gone = (rc != NWSGI_OK);
+
+    return 0;
+}
+
+
+static void
+wsgi_response_head(wsgi_request_t *request, nwsgi_message_t *msg)
+{
+    wsgi_head_t  *head;
+
+    head = request->head;
+
+    request->left = head->content_length;
+
+    msg->flags |= NWSGI_SEND_HEAD;
+    msg->status = head->code;
+    msg->fields = head->fields;
+    msg->nfields = head->nfields;
+    msg->reason = (const char *) PyUnicode_1BYTE_DATA(head->refs[0])
+                  + head->reason.off;
+    msg->reason_len = head->reason.len;
+    msg->content_length = (head->code == 204) ? -1 : head->content_length;
+}
+
+
+/* Said once: the rest is not even looked at. */
+
+static void
+wsgi_response_excess(wsgi_request_t *request)
+{
+    static const char  text[] = "the application yields more than its "
+                                "Content-Length, the rest is dropped";
+
+    if (!request->gone && !wsgi_response_no_body(request)
+        && request->left != -1)
+    {
+        wsgi_host->log(request->job, NWSGI_LOG_ERR, text, sizeof(text) - 1);
+        request->left = -1;
+    }
+}
+
+
+/* A reference for the host; 0, when there is no memory: it has to copy. */
+
+static uint64_t
+wsgi_response_own(PyObject *chunk)
+{
+    wsgi_owner_t  *owner;
+
+    owner = PyMem_RawMalloc(sizeof(wsgi_owner_t));
+
+    if (owner == NULL) {
+        return 0;
+    }
+
+    owner->object = Py_NewRef(chunk);
+
+    return (uint64_t) (uintptr_t) owner;
+}
+
+
+void
+wsgi_response_release(uint64_t token)
+{
+    wsgi_owner_t  *owner;
+
+    owner = (wsgi_owner_t *) (uintptr_t) token;
+    owner->next = atomic_load(&wsgi_released);
+
+    while (!atomic_compare_exchange_weak(&wsgi_released, &owner->next, owner)) {
+        /* void */
+    }
+
+    if (owner->next == NULL) {
+        wsgi_queue_wake_any();
+    }
+}
+
+
+int
+wsgi_response_to_drop(void)
+{
+    return atomic_load_explicit(&wsgi_released, memory_order_relaxed) != NULL;
+}
+
+
+void
+wsgi_response_drop(void)
+{
+    wsgi_owner_t  *owner, *next;
+
+    if (!wsgi_response_to_drop()) {
+        return;
+    }
+
+    for (owner = atomic_exchange(&wsgi_released, NULL); owner; owner = next) {
+        next = owner->next;
+        Py_DECREF(owner->object);
+        PyMem_RawFree(owner);
+    }
+}
