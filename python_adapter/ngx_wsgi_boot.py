@@ -1,0 +1,490 @@
+# Copyright (C) the ngx_wsgi authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""The Python side of ngx_wsgi, run once on Python's main thread.
+
+It loads the applications, puts failures into words for nginx's error log, and
+makes the interpreter a good guest of the nginx worker it lives in.
+
+Go calls start(), add(), load(), expire(), join() and leave(); C calls load(),
+failure(), stack() and thread_started().  Nothing here runs for a request, but
+for its application's first one.  What is not needed by every application is
+imported where it is used: a worker's memory is counted.
+"""
+
+import _signal
+import os
+import sys
+import threading
+import types
+from time import monotonic
+
+import _ngx_wsgi
+
+# A failed import is not tried again before so many seconds: requests that come
+# meanwhile shall not import (and fail) in a row.
+RETRY = 1.0
+
+# How long a thread sleeps that waits for another's import, before it lets an
+# exception that was raised in it come through.
+NAP = 0.25
+
+_apps = []
+_limit = 0
+
+
+class LoadError(Exception):
+    """Why an application cannot be had, as a sentence."""
+
+
+class App:
+    """An application of the configuration, imported or not.
+
+    "owner" holds the identifier of the thread that imports it.  setdefault()
+    is atomic, and a thread in which an exception is raised at any moment
+    (wsgi_timeout does that) still takes its own mark away; a lock could stay
+    locked for ever.
+    """
+
+    def __init__(self, index, target, attribute):
+        self.index = index
+        self.target = target
+        self.attribute = attribute
+        self.value = None
+        self.owner = {}
+        self.done = threading.Event()
+        self.failure = None
+        self.failed = 0.0
+        self.expired = False
+
+    def __str__(self):
+        return f"{self.target} {self.attribute}" if self.attribute else self.target
+
+    def load(self):
+        me = threading.get_ident()
+        try:
+            while self.owner.setdefault("ident", me) != me:
+                self.refuse_expired()
+                self.done.wait(NAP)
+                self.done.clear()
+            if self.value is None:
+                self.refuse_failed()
+                self.load_now(me)
+            return self.value
+        finally:
+            if self.owner.get("ident") == me:
+                self.owner.clear()
+                self.done.set()
+
+    def load_now(self, me):
+        importing(self.index, me)
+        try:
+            self.value = resolve(self.target, self.attribute)
+        except BaseException as exc:
+            self.failure = brief(exc)
+            self.failed = monotonic()
+            if self.expired and isinstance(exc, _ngx_wsgi.RequestTimeout):
+                raise LoadError(self.too_late()) from None
+            raise
+        finally:
+            importing(self.index, 0)
+            self.expired = False
+
+    def refuse_expired(self):
+        if self.expired:
+            raise LoadError(self.too_late())
+
+    def refuse_failed(self):
+        ago = monotonic() - self.failed
+        if self.failure is not None and ago < RETRY:
+            raise LoadError(f"that failed {ago:.1f} s ago: {self.failure}")
+
+    def too_late(self):
+        return f"its import has not ended within {_limit:g} s (wsgi_start_timeout)"
+
+
+# ---- loading ----
+
+
+def start(limit):
+    """Called once, before anything else; "limit" of an import, in seconds."""
+    global _limit
+    _limit = limit
+    streams()
+    signals()
+    os.register_at_fork(
+        before=before_fork,
+        after_in_parent=after_fork_in_parent,
+        after_in_child=after_fork_in_child,
+    )
+    public = types.ModuleType("ngx_wsgi", "What applications may want to catch.")
+    public.RequestTimeout = _ngx_wsgi.RequestTimeout
+    public.ClientDisconnected = _ngx_wsgi.ClientDisconnected
+    sys.modules["ngx_wsgi"] = public
+
+
+def add(target, path):
+    """The next application of the configuration."""
+    _apps.append(App(len(_apps), target, path))
+
+
+def load(index):
+    """The WSGI callable of an application, imported if it was not yet."""
+    app = _apps[index]
+    return app.load() if app.value is None else app.value
+
+
+def importing(index, ident):
+    """Replaced by C: tells Go that an import begins, or ends (0)."""
+
+
+def resolve(target, path):
+    """Three forms: "module", "module:callable" or "module:factory()", and
+    "/path/script.py" with the callable in "path"."""
+    if target.startswith("/"):
+        module = script(target)
+    else:
+        name, _, path = target.partition(":")
+        module = import_module(name)
+    path = path or "application"
+    if not path.endswith("()"):
+        value = attribute(module, path)
+        what = f'"{path}" of {whereabouts(module)} is'
+    else:
+        factory = attribute(module, path[:-2])
+        if not callable(factory):
+            raise LoadError(
+                f'"{path[:-2]}" of {whereabouts(module)} is'
+                f" {kind(factory)}: it cannot be called to make an application"
+            )
+        value = factory()
+        what = f'the factory "{path}" of {whereabouts(module)} returned'
+    if not callable(value):
+        raise LoadError(f"{what} {kind(value)}, which is not a WSGI application")
+    return value
+
+
+def import_module(name):
+    try:
+        __import__(name)
+    except ModuleNotFoundError as exc:
+        # A module that the application lacks is reported with its traceback.
+        missing = exc.name and (name + ".").startswith(exc.name + ".")
+        if not missing or own_traceback(exc.__traceback__):
+            raise
+        raise LoadError(f"{exc} (sys.path: {', '.join(sys.path)})") from None
+    return sys.modules[name]
+
+
+def script(path):
+    """A file as a module of its own, whatever its suffix.
+
+    Its name depends on its path alone, so that two applications of one script
+    share a module.  As with mod_wsgi, its directory is not put on sys.path
+    (wsgi_python_path and wsgi_directory are), and no bytecode is written:
+    __pycache__ would hold app.py and app.wsgi under one name.
+    """
+    name = "_ngx_wsgi" + "".join(
+        c if c.isascii() and c.isalnum() else f"_{ord(c):02x}" for c in path
+    )
+    if name in sys.modules:
+        return sys.modules[name]
+    from importlib.machinery import SourceFileLoader
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    loader = SourceFileLoader(name, path)
+    try:
+        source = loader.get_data(path)
+    except OSError as exc:
+        raise LoadError(f"the script cannot be read: {exc.strerror}") from None
+    module = module_from_spec(spec_from_file_location(name, path, loader=loader))
+    sys.modules[name] = module
+    try:
+        exec(loader.source_to_code(source, path), module.__dict__)  # noqa: S102
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def attribute(module, path):
+    value = module
+    for name in path.split("."):
+        holder, value = value, getattr(value, name, _apps)
+        if value is _apps:
+            where = whereabouts(holder) if holder is module else kind(holder)
+            raise LoadError(f'{where} has no attribute "{name}"{hint(holder, name)}')
+    return value
+
+
+def hint(holder, name):
+    from difflib import get_close_matches
+
+    names = [n for n in dir(holder) if not n.startswith("_")]
+    near = get_close_matches(name, names, cutoff=0.4)
+    return " (but " + ", ".join(f'"{n}"' for n in near) + ")" if near else ""
+
+
+def whereabouts(module):
+    path = getattr(module, "__file__", None)
+    if module.__name__.startswith("_ngx_wsgi") and path:
+        return f"the script {path}"
+    return f'module "{module.__name__}"' + (f" ({path})" if path else "")
+
+
+def kind(value):
+    return "None" if value is None else f'an object of type "{type(value).__name__}"'
+
+
+def expire(index, ident):
+    """Go, when the import of "index" by thread "ident" takes too long: the
+    text for the log, or None if that import has ended."""
+    app = _apps[index]
+    text = f'application "{app}" cannot be loaded: {app.too_late()}\n{stack(ident)}'
+    if app.owner.get("ident") != ident or app.value is not None:
+        return None
+    app.expired = True
+    return text
+
+
+# ---- words for the error log ----
+
+
+def failure(index, phase, exc):
+    """What happened, in one line, then the traceback, where it tells more."""
+    app = f'application "{_apps[index]}"' if index >= 0 else "Python"
+    if phase == "import":
+        if isinstance(exc, LoadError):
+            return f"{app} cannot be loaded: {exc}"
+        if isinstance(exc, SyntaxError) and exc.filename:
+            place = f"{exc.filename}, line {exc.lineno}"
+            return f"{app} cannot be loaded: {place}: {brief(exc)}\n{trace(exc)}"
+    return f"{app} raised {brief(exc)} in {phase}\n{trace(exc)}".rstrip("\n")
+
+
+def brief(exc):
+    """Type and message of an exception in one line, whatever its __str__."""
+    kind = type(exc)
+    name = kind.__qualname__
+    if kind.__module__ not in ("builtins", "__main__", __name__):
+        name = f"{kind.__module__}.{name}"
+    try:
+        text = exc.msg if isinstance(exc, SyntaxError) else str(exc)
+    except Exception:  # noqa: BLE001
+        text = "(its message cannot be had)"
+    text = (text or "").strip().partition("\n")[0]
+    return f"{name}: {text}" if text else name
+
+
+def trace(exc):
+    """The traceback with what caused it, without frames of this file."""
+    from traceback import TracebackException
+
+    told = TracebackException(type(exc), exc, exc.__traceback__)
+    seen, todo = set(), [told]
+    while todo:
+        one = todo.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        while one.stack and one.stack[0].filename == __file__:
+            del one.stack[0]
+        todo += one.__cause__, one.__context__, *(getattr(one, "exceptions", 0) or ())
+    if not told.stack and told.__cause__ is None and told.__context__ is None:
+        # C raised it: the first line has said all, but for a syntax error.
+        return "".join(told.format_exception_only()) if told_more(exc) else ""
+    return "".join(told.format())
+
+
+def told_more(exc):
+    return isinstance(exc, SyntaxError) or bool(getattr(exc, "__notes__", None))
+
+
+def own_traceback(tb):
+    """The part of a traceback that is not this file's."""
+    while tb is not None and tb.tb_frame.f_code.co_filename == __file__:
+        tb = tb.tb_next
+    return tb
+
+
+def stack(ident):
+    """What a thread is doing, for a log line of its own."""
+    from traceback import extract_stack, format_list
+
+    frame = sys._current_frames().get(ident)
+    if frame is None:
+        return "its thread runs no Python code"
+    frames = [
+        f
+        for f in extract_stack(frame)
+        if f.filename != __file__ and not f.filename.startswith("<frozen importlib")
+    ]
+    thread = threading._active.get(ident)
+    name = f' "{thread.name}"' if thread else ""
+    head = f"stack of thread{name} (most recent call last):\n"
+    return head + "".join(format_list(frames)).rstrip("\n")
+
+
+# ---- threads ----
+
+
+class Farewell:
+    """Takes a pool's thread out of threading's list when the thread ends.
+
+    Lives in the thread's own storage, which goes with its thread state.
+    CPython does this itself since 3.13.
+    """
+
+    def __init__(self, thread):
+        self.thread = thread
+
+    def __del__(self):
+        active = threading._active
+        if active.get(self.thread.ident) is self.thread:
+            del active[self.thread.ident]
+
+
+_local = threading.local()
+
+
+def thread_started(name):
+    """In each new thread of a pool: names it as the log does.
+
+    threading knows it from now on as a thread that it has not started: a
+    daemon, for which the end of Python does not wait.
+    """
+    thread = threading.current_thread()
+    thread.name = name
+    _local.farewell = Farewell(thread)
+
+
+def before_fork():
+    """Lets threading take the child's one thread for a new main thread.
+
+    It expects of the thread that forks what one it has not started lacks until
+    3.13, and multiprocessing's children then end with an AssertionError.
+    """
+    if hasattr(_local, "farewell"):
+        threading._active.pop(threading.get_ident(), None)
+
+
+def after_fork_in_parent():
+    if hasattr(_local, "farewell"):
+        thread = _local.farewell.thread
+        threading._active[thread.ident] = thread
+
+
+def after_fork_in_child():
+    """A child of os.fork() or multiprocessing is a process of its own."""
+    if hasattr(_local, "farewell"):
+        del _local.farewell
+    _ngx_wsgi.forked()
+    own_signals()
+
+
+# ---- signals ----
+
+# The worker's signals are nginx's.  Both the module signal and what it takes
+# from _signal end here; the answers are those of "nothing was set".
+_IGNORED = {
+    "signal": lambda signum, handler: _signal.getsignal(signum),
+    "siginterrupt": lambda signum, flag: None,
+    "set_wakeup_fd": lambda fd, warn_on_full_buffer=True: -1,
+    "alarm": lambda seconds: 0,
+    "setitimer": lambda which, seconds, interval=0.0: (0.0, 0.0),
+}
+
+# What a worker has handlers for.
+NGINX_SIGNALS = ("HUP", "QUIT", "USR1", "USR2", "ALRM", "TERM", "CHLD", "IO", "WINCH")
+
+_originals = {}
+_warned = set()
+
+
+def streams():
+    """print(), logging and tracebacks go to nginx's error log."""
+    sys.stdout = sys.__stdout__ = _ngx_wsgi.stdout
+    sys.stderr = sys.__stderr__ = _ngx_wsgi.stderr
+
+
+def signals():
+    for name, answer in _IGNORED.items():
+        _originals[name] = getattr(_signal, name)
+        replace(name, ignore(name, answer))
+
+
+def replace(name, function):
+    setattr(_signal, name, function)
+    # signal.signal() calls _signal's, the others are the same objects.
+    if name != "signal" and "signal" in sys.modules:
+        setattr(sys.modules["signal"], name, function)
+
+
+def ignore(name, answer):
+    def ignored(*args, **kwargs):
+        result = answer(*args, **kwargs)
+        by_signal = name in ("signal", "siginterrupt")
+        what = signal_name(args[0]) if by_signal and args else ""
+        if (name, what) not in _warned:
+            _warned.add((name, what))
+            print(
+                f"signal.{name}({what}) is ignored, the signals of a worker are"
+                f" nginx's (called at {caller()})",
+                file=sys.stderr,
+            )
+        return result
+
+    ignored.__name__ = name
+    ignored.__doc__ = _originals[name].__doc__
+    return ignored
+
+
+def signal_name(signum):
+    for name, value in vars(_signal).items():
+        if name.startswith("SIG") and name[3] != "_" and value == signum:
+            return name
+    return str(signum)
+
+
+def caller():
+    frame = sys._getframe(2)
+    while frame.f_back and frame.f_globals.get("__name__") in (__name__, "signal"):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def own_signals():
+    """In a child: signals as Python has them, so that it can be terminated.
+
+    nginx's handlers would note "terminate" for an event loop that this process
+    does not have.
+    """
+    for name, function in _originals.items():
+        replace(name, function)
+    for name in NGINX_SIGNALS:
+        _signal.signal(getattr(_signal, "SIG" + name), _signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
+
+
+# ---- the end ----
+
+
+def join():
+    """Waits for the threads that applications have started, but for daemons."""
+    attempt(threading._shutdown)
+
+
+def leave():
+    """Runs the functions registered with atexit."""
+    import atexit
+
+    attempt(atexit._run_exitfuncs)
+    attempt(sys.stdout.flush)
+    attempt(sys.stderr.flush)
+
+
+def attempt(function):
+    try:
+        function()
+    except BaseException as exc:  # noqa: BLE001
+        print(failure(-1, "shutdown", exc), file=sys.stderr)

@@ -1,0 +1,571 @@
+# Copyright (C) the ngx_wsgi authors
+# SPDX-License-Identifier: Apache-2.0
+
+"""ngx_wsgi_boot with a stand-in for the C module: loading, words, threads,
+forks and signals.  boot_test.go runs it with the Python that was configured;
+any other from 3.9 on will do as well:
+
+    python3.9 python_adapter/testdata/test_boot.py
+"""
+
+import _thread
+import importlib.util
+import io
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+import types
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class RequestTimeout(BaseException):
+    pass
+
+
+class ClientDisconnected(ConnectionError):
+    pass
+
+
+class Log(io.StringIO):
+    def take(self):
+        text = self.getvalue()
+        self.seek(0)
+        self.truncate()
+        return text
+
+
+def stand_in():
+    module = types.ModuleType("_ngx_wsgi")
+    module.RequestTimeout = RequestTimeout
+    module.ClientDisconnected = ClientDisconnected
+    module.stdout = Log()
+    module.stderr = Log()
+    module.forked = lambda: None
+    return module
+
+
+def load_boot():
+    path = os.path.join(os.path.dirname(HERE), "ngx_wsgi_boot.py")
+    spec = importlib.util.spec_from_file_location("ngx_wsgi_boot", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+C = sys.modules["_ngx_wsgi"] = stand_in()
+streams = sys.stdout, sys.stderr
+boot = load_boot()
+boot.start(0.5)
+sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = streams
+
+
+def in_thread(function, name="default-1"):
+    """Runs a function as a thread of a pool does: one that C has made."""
+    result = []
+    done = threading.Event()
+
+    def run():
+        try:
+            boot.thread_started(name)
+            result.append(function())
+        except BaseException as exc:
+            result.append(exc)
+        finally:
+            done.set()
+
+    _thread.start_new_thread(run, ())
+    if not done.wait(30):
+        raise AssertionError("the thread did not end")
+    if isinstance(result[0], BaseException):
+        raise result[0]
+    return result[0]
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.dir = tempfile.TemporaryDirectory()
+        self.addCleanup(self.dir.cleanup)
+        sys.path.insert(0, self.dir.name)
+        self.addCleanup(sys.path.remove, self.dir.name)
+        self.before = set(sys.modules)
+        self.addCleanup(self.forget)
+        C.stderr.take()
+
+    def forget(self):
+        for name in set(sys.modules) - self.before:
+            if name.startswith(("app_", "_ngx_wsgi_")):
+                del sys.modules[name]
+
+    def write(self, name, source):
+        path = os.path.join(self.dir.name, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as file:
+            file.write(textwrap.dedent(source))
+        importlib.invalidate_caches()
+        return path
+
+    def add(self, target, name=None):
+        boot.add(target, name)
+        return len(boot._apps) - 1
+
+    def load(self, target, name=None):
+        return boot.load(self.add(target, name))
+
+    def words(self, target, name=None):
+        """What the log says of an application that does not load."""
+        index = self.add(target, name)
+        try:
+            boot.load(index)
+        except BaseException as exc:
+            # C calls boot: no frame comes before its own.
+            exc.__traceback__ = exc.__traceback__.tb_next
+            return boot.failure(index, "import", exc)
+        raise AssertionError(f"{target} was loaded")
+
+
+class Targets(Case):
+    def test_module_has_the_default_name(self):
+        self.write("app_a.py", "def application(e, s): return 'a'")
+        self.assertEqual(self.load("app_a")(0, 0), "a")
+
+    def test_callable_may_be_dotted(self):
+        self.write(
+            "app_b.py",
+            """
+            class Site:
+                def run(self, environ, start_response): return "b"
+            site = Site()
+            """,
+        )
+        self.assertEqual(self.load("app_b:site.run")(0, 0), "b")
+
+    def test_module_in_a_package(self):
+        self.write("app_p/__init__.py", "")
+        self.write("app_p/wsgi.py", "def app(e, s): return 'p'")
+        self.assertEqual(self.load("app_p.wsgi:app")(0, 0), "p")
+
+    def test_factory_is_called_once(self):
+        self.write(
+            "app_c.py",
+            """
+            calls = []
+            def make():
+                calls.append(1)
+                return lambda e, s: len(calls)
+            """,
+        )
+        index = self.add("app_c:make()")
+        boot.load(index)
+        self.assertEqual(boot.load(index)(0, 0), 1)
+
+    def test_script_of_any_name(self):
+        path = self.write("x/site.wsgi", "def application(e, s): return __file__")
+        app = self.load(path)
+        self.assertEqual(app(0, 0), path)
+        self.assertIs(sys.modules[app.__module__].application, app)
+        self.assertNotIn(os.path.dirname(path), sys.path)
+        self.assertEqual(os.listdir(os.path.dirname(path)), ["site.wsgi"])
+
+    def test_script_with_a_callable_is_loaded_once(self):
+        path = self.write("s.py", "def one(e, s): return 1\ndef two(): return one\n")
+        self.assertEqual(self.load(path, "one"), self.load(path, "two()"))
+
+    def test_scripts_of_like_names_are_two(self):
+        one = self.write("a/b_c.py", "application = lambda e, s: 1")
+        two = self.write("a_b/c.py", "application = lambda e, s: 2")
+        self.assertEqual((self.load(one)(0, 0), self.load(two)(0, 0)), (1, 2))
+
+
+class Refusals(Case):
+    def test_unknown_module(self):
+        words = self.words("app_nosuch:app")
+        self.assertTrue(
+            words.startswith(
+                'application "app_nosuch:app" cannot be loaded: '
+                "No module named 'app_nosuch' (sys.path: "
+            )
+        )
+        self.assertNotIn("\n", words)
+
+    def test_unknown_module_of_a_package(self):
+        self.write("app_q/__init__.py", "")
+        self.assertIn("No module named 'app_q.wsgi'", self.words("app_q.wsgi"))
+
+    def test_module_that_lacks_another(self):
+        self.write("app_d.py", "import app_missing")
+        words = self.words("app_d")
+        self.assertTrue(
+            words.startswith(
+                'application "app_d" raised ModuleNotFoundError: '
+                "No module named 'app_missing' in import\nTraceback"
+            )
+        )
+        self.assertIn('app_d.py", line 1, in <module>', words)
+        self.assertNotIn("ngx_wsgi_boot", words)
+
+    def test_module_that_fails_to_import_itself(self):
+        self.write("app_e.py", "raise ModuleNotFoundError('x', name='app_e')")
+        self.assertIn("app_e.py", self.words("app_e"))
+
+    def test_no_such_attribute(self):
+        path = self.write("app_f.py", "def aplication(e, s): pass")
+        self.assertEqual(
+            self.words("app_f"),
+            f'application "app_f" cannot be loaded: module "app_f" ({path})'
+            ' has no attribute "application" (but "aplication")',
+        )
+
+    def test_no_such_dotted_attribute(self):
+        self.write("app_g.py", "site = {}")
+        self.assertIn(
+            'an object of type "dict" has no attribute "run"',
+            self.words("app_g:site.run"),
+        )
+
+    def test_not_callable(self):
+        self.write("app_h.py", "application = None\nmade = 3\n")
+        self.assertIn("is None, which is not a WSGI", self.words("app_h"))
+        self.assertIn("it cannot be called to make", self.words("app_h:made()"))
+
+    def test_factory_of_nothing(self):
+        self.write("app_i.py", "def make(): pass")
+        self.assertIn(
+            "returned None, which is not a WSGI application",
+            self.words("app_i:make()"),
+        )
+
+    def test_factory_that_raises(self):
+        self.write("app_j.py", "def make(): raise ValueError('no database')")
+        words = self.words("app_j:make()")
+        self.assertIn("raised ValueError: no database in import", words)
+        self.assertIn("in make", words)
+
+    def test_syntax_error(self):
+        path = self.write("app_k.py", "x = 1\nif x\n")
+        words = self.words("app_k").splitlines()
+        self.assertTrue(
+            words[0].startswith(
+                f'application "app_k" cannot be loaded: {path}, line 2: SyntaxError: '
+            ),
+            words[0],
+        )
+        self.assertIn("    if x", words)
+
+    def test_script_that_is_not_there(self):
+        self.assertEqual(
+            self.words("/nosuch/app.py"),
+            'application "/nosuch/app.py" cannot be loaded: '
+            "the script cannot be read: No such file or directory",
+        )
+
+    def test_script_that_fails_leaves_no_module(self):
+        path = self.write("t.py", "1 / 0")
+        self.assertIn("raised ZeroDivisionError: ", self.words(path, "app"))
+        self.assertFalse([n for n in sys.modules if n.endswith("_2ft_2epy")])
+
+    def test_sys_exit(self):
+        self.write("app_l.py", "import sys; sys.exit('not here')")
+        self.assertIn("raised SystemExit: not here in import", self.words("app_l"))
+
+
+class Again(Case):
+    def test_failure_is_told_at_once_and_tried_again_later(self):
+        flag = os.path.join(self.dir.name, "flag")
+        self.write(
+            "app_m.py",
+            f"""
+            import os
+            with open({flag!r}, "a") as file: file.write("x")
+            if os.path.getsize({flag!r}) == 1: raise ValueError("first")
+            application = print
+            """,
+        )
+        index = self.add("app_m")
+        with self.assertRaises(ValueError):
+            boot.load(index)
+        with self.assertRaisesRegex(boot.LoadError, r"failed 0\.\d s ago: ValueError"):
+            boot.load(index)
+        self.assertEqual(os.path.getsize(flag), 1)
+        boot._apps[index].failed -= boot.RETRY
+        self.assertIs(boot.load(index), print)
+
+    def test_threads_wait_for_one_import(self):
+        self.write(
+            "app_n.py", "import time; time.sleep(0.3)\napplication = object.__new__"
+        )
+        index = self.add("app_n")
+        found = []
+        threads = [
+            threading.Thread(target=lambda: found.append(boot.load(index)))
+            for _ in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        self.assertEqual(found, [object.__new__] * 8)
+
+    def test_an_import_that_takes_too_long(self):
+        self.write(
+            "app_o.py", "import threading; threading.gate.wait(10)\napplication = 1"
+        )
+        threading.gate = threading.Event()
+        self.addCleanup(delattr, threading, "gate")
+        seen = []
+        boot.importing, before = lambda *args: seen.append(args), boot.importing
+        self.addCleanup(setattr, boot, "importing", before)
+        index = self.add("app_o")
+        failures = []
+
+        def run():
+            try:
+                boot.load(index)
+            except boot.LoadError as exc:
+                failures.append(str(exc))
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        while not (seen and "gate.wait" in boot.stack(thread.ident)):
+            time.sleep(0.01)
+        self.assertEqual(seen, [(index, thread.ident)])
+        self.assertIsNone(boot.expire(index, 1))
+        words = boot.expire(index, thread.ident)
+        self.assertIn(
+            'application "app_o" cannot be loaded: its import has not ended '
+            "within 0.5 s (wsgi_start_timeout)\nstack of thread",
+            words,
+        )
+        self.assertIn("app_o.py", words)
+        with self.assertRaisesRegex(boot.LoadError, "not ended within"):
+            boot.load(index)
+        threading.gate.set()
+        thread.join(10)
+        self.assertEqual(len(failures), 1)
+        self.assertIn('type "int", which is not a WSGI', failures[0])
+        self.assertEqual(seen, [(index, thread.ident), (index, 0)])
+        self.assertIsNone(boot.expire(index, thread.ident))
+
+    def test_timeout_raised_in_an_expired_import(self):
+        index = self.add("app_r")
+        app = boot._apps[index]
+
+        def importing(index, ident):
+            if ident:
+                app.expired = True
+
+        boot.importing, before = importing, boot.importing
+        self.addCleanup(setattr, boot, "importing", before)
+        self.write("app_r.py", "import _ngx_wsgi; raise _ngx_wsgi.RequestTimeout")
+        with self.assertRaisesRegex(boot.LoadError, "has not ended within 0.5 s"):
+            boot.load(index)
+        self.assertFalse(app.expired)
+        self.assertEqual(app.owner, {})
+
+
+class Words(Case):
+    def test_cause_is_told(self):
+        try:
+            try:
+                {}["x"]
+            except KeyError as exc:
+                raise ValueError("second\nline") from exc
+        except ValueError as exc:
+            index = self.add("app:wsgi")
+            words = boot.failure(index, "call", exc)
+        lines = words.splitlines()
+        self.assertEqual(
+            lines[0], 'application "app:wsgi" raised ValueError: second in call'
+        )
+        self.assertIn("direct cause", words)
+        self.assertIn("KeyError: 'x'", lines)
+        self.assertEqual(words.count("Traceback"), 2)
+
+    def test_without_traceback_one_line_will_do(self):
+        index = self.add("/srv/app.py", "run")
+        self.assertEqual(
+            boot.failure(index, "iteration", TypeError("not bytes")),
+            'application "/srv/app.py run" raised TypeError: not bytes in iteration',
+        )
+
+    def test_exception_that_cannot_be_told(self):
+        class Bad(Exception):
+            def __str__(self):
+                raise RuntimeError
+
+        words = boot.failure(-1, "thread start", Bad())
+        self.assertIn("Bad: (its message cannot be had) in thread start", words)
+
+    def test_empty_message(self):
+        self.assertEqual(
+            boot.failure(-1, "call", KeyError()), "Python raised KeyError in call"
+        )
+
+    def test_stack_of_a_thread(self):
+        gate = threading.Event()
+        thread = threading.Thread(target=gate.wait, name="worker-7")
+        thread.start()
+        text = boot.stack(thread.ident)
+        gate.set()
+        thread.join()
+        self.assertTrue(text.startswith('stack of thread "worker-7" (most recent'))
+        self.assertIn("wait", text)
+        self.assertIn("no Python code", boot.stack(1))
+
+
+class Threads(Case):
+    def test_name_and_kind(self):
+        name, daemon, listed = in_thread(
+            lambda: (
+                threading.current_thread().name,
+                threading.current_thread().daemon,
+                [t.name for t in threading.enumerate()],
+            ),
+            "images-2",
+        )
+        self.assertEqual((name, daemon), ("images-2", True))
+        self.assertIn("images-2", listed)
+
+    def test_it_is_forgotten_when_it_ends(self):
+        in_thread(lambda: 0, "gone-1")
+        for _ in range(200):
+            if "gone-1" not in [t.name for t in threading.enumerate()]:
+                return
+            time.sleep(0.01)
+        self.fail("the thread is still listed")
+
+    def test_multiprocessing_by_fork(self):
+        context = multiprocessing.get_context("fork")
+
+        def run():
+            process = context.Process(target=os.getpid)
+            process.start()
+            process.join(20)
+            return process.exitcode, threading.current_thread().name
+
+        self.assertEqual(in_thread(run), (0, "default-1"))
+        self.assertIs(threading.main_thread(), threading.current_thread())
+
+    def test_child_has_a_main_thread(self):
+        def run():
+            pid = os.fork()
+            if pid == 0:
+                main = threading.current_thread()
+                os._exit(
+                    42
+                    if main is threading.main_thread()
+                    and main.name == "MainThread"
+                    and signal.signal is not None
+                    and threading.enumerate() == [main]
+                    else 1
+                )
+            return os.waitpid(pid, 0)[1] >> 8
+
+        self.assertEqual(in_thread(run), 42)
+
+    def test_child_can_be_terminated(self):
+        context = multiprocessing.get_context("fork")
+
+        def run():
+            process = context.Process(target=time.sleep, args=(30,))
+            process.start()
+            process.terminate()
+            process.join(20)
+            return process.exitcode
+
+        self.assertEqual(in_thread(run), -signal.SIGTERM)
+
+    def test_signal_works_in_a_child(self):
+        def run():
+            pid = os.fork()
+            if pid == 0:
+                got = []
+                signal.signal(signal.SIGUSR1, lambda *a: got.append(a))
+                os.kill(os.getpid(), signal.SIGUSR1)
+                os._exit(42 if got else 1)
+            return os.waitpid(pid, 0)[1] >> 8
+
+        self.assertEqual(in_thread(run), 42)
+
+    def test_subprocess_with_preexec(self):
+        self.assertEqual(
+            in_thread(
+                lambda: subprocess.run(["/bin/true"], preexec_fn=os.getpid).returncode
+            ),
+            0,
+        )
+
+
+class Signals(Case):
+    def setUp(self):
+        super().setUp()
+        boot._warned.clear()
+        self.stderr, sys.stderr = sys.stderr, C.stderr
+        self.addCleanup(setattr, sys, "stderr", self.stderr)
+
+    def test_handler_is_ignored_with_one_warning(self):
+        before = signal.getsignal(signal.SIGTERM)
+        for _ in range(2):
+            self.assertIs(signal.signal(signal.SIGTERM, print), before)
+        self.assertIs(signal.getsignal(signal.SIGTERM), before)
+        text = C.stderr.take()
+        self.assertEqual(text.count("\n"), 1)
+        self.assertIn(
+            "signal.signal(SIGTERM) is ignored, the signals of a worker are "
+            f"nginx's (called at {__file__}:",
+            text,
+        )
+        signal.signal(signal.SIGINT, print)
+        self.assertIn("signal.signal(SIGINT)", C.stderr.take())
+
+    def test_number_that_is_no_signal(self):
+        with self.assertRaises(ValueError):
+            signal.signal(9999, print)
+
+    def test_from_another_thread(self):
+        in_thread(lambda: signal.signal(signal.SIGHUP, print))
+        self.assertIn("SIGHUP", C.stderr.take())
+
+    def test_the_rest(self):
+        self.assertEqual(signal.set_wakeup_fd(-1, warn_on_full_buffer=False), -1)
+        self.assertEqual(signal.alarm(1), 0)
+        self.assertEqual(signal.setitimer(signal.ITIMER_VIRTUAL, 1), (0.0, 0.0))
+        self.assertIsNone(signal.siginterrupt(signal.SIGUSR1, True))
+        self.assertEqual(C.stderr.take().count("is ignored"), 4)
+
+
+class End(Case):
+    def test_functions_of_atexit(self):
+        source = """
+            import atexit, sys
+            sys.path.insert(0, sys.argv[1])
+            import test_boot
+            boot = test_boot.boot
+            import threading, time
+            def work():
+                time.sleep(0.2)
+                print("thread", file=test_boot.streams[0])
+            atexit.register(print, "atexit", file=test_boot.streams[0])
+            threading.Thread(target=work).start()
+            boot.join()
+            boot.leave()
+            print("end", file=test_boot.streams[0], flush=True)
+            """
+        child = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(source), HERE],
+            stdout=subprocess.PIPE,
+            timeout=60,
+            check=True,
+        )
+        self.assertEqual(child.stdout.split(), [b"thread", b"atexit", b"end"])
+
+
+if __name__ == "__main__":
+    unittest.main()
