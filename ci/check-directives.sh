@@ -18,7 +18,8 @@ sed -n '/^static ngx_command_t/,/^};/p' ngx_module/*.c \
     | sort -u > "$tmp/code"
 
 sed -n 's/^## \(wsgi_[a-z_]*\)$/\1/p' docs/directives.md \
-    | sort > "$tmp/documents"
+    | sort > "$tmp/headings"
+sort -u "$tmp/headings" > "$tmp/documents"
 
 sed -n 's/^[ #]*\(wsgi_[a-z_]*\) .*;.*/\1/p' nginx.conf.sample \
     | sort -u > "$tmp/sample"
@@ -45,10 +46,10 @@ differ code sample "is not in nginx.conf.sample"
 differ documents code "is documented, but there is no such directive"
 differ sample code "is in nginx.conf.sample, but there is no such directive"
 
-uniq -d "$tmp/documents" | while read -r name; do
+for name in $(uniq -d "$tmp/headings"); do
     echo "check-directives: $name is documented twice" >&2
+    failed=1
 done
-test -z "$(uniq -d "$tmp/documents")" || failed=1
 
 # Each is documented in nginx's form.
 awk '
