@@ -123,7 +123,7 @@ func fdLinks(pid int) map[int]string {
 func listeningInodes(pid int) map[string]bool {
 	found := map[string]bool{}
 	add := func(file string, state, inode int, listening string) {
-		for line := range strings.Lines(procFile(pid, file)) {
+		for _, line := range strings.Split(procFile(pid, file), "\n") {
 			f := strings.Fields(line)
 			if len(f) > inode && f[state] == listening {
 				found["socket:["+f[inode]+"]"] = true
@@ -134,4 +134,9 @@ func listeningInodes(pid int) map[string]bool {
 	add("net/tcp6", 3, 9, "0A")
 	add("net/unix", 3, 6, "00010000")
 	return found
+}
+
+func readFile(path string) string {
+	text, _ := os.ReadFile(path)
+	return string(text)
 }

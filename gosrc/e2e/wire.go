@@ -168,9 +168,9 @@ func (w *wire) head() *reply {
 		if text == "" {
 			return r
 		}
-		name, value, found := strings.Cut(text, ": ")
+		name, value, found := strings.Cut(text, ":")
 		require.True(w.t, found, "header %q", text)
-		r.Fields = append(r.Fields, field{name, value})
+		r.Fields = append(r.Fields, field{name, strings.TrimPrefix(value, " ")})
 	}
 }
 

@@ -1,0 +1,2 @@
+# Copyright (C) the ngx_wsgi authors
+# SPDX-License-Identifier: Apache-2.0

@@ -1,0 +1,4 @@
+# Copyright (C) the ngx_wsgi authors
+# SPDX-License-Identifier: Apache-2.0
+
+TEXT = b"submodule"

@@ -1,0 +1,24 @@
+# Copyright (C) the ngx_wsgi authors
+# SPDX-License-Identifier: Apache-2.0
+"""Events and notes: how a test steers one request with another."""
+
+from .common import (events, noted, notes, query, reply, reply_json, rest,
+                     wait_for)
+
+
+def set(environ, start_response):  # noqa: A001
+    events[rest(environ)].set()
+    return reply(start_response, "set")
+
+
+def wait(environ, start_response):
+    wait_for(rest(environ))
+    return reply(start_response, "came")
+
+
+def notes_of(environ, start_response):
+    """The notes of a name, when there are at least "n" of them."""
+    name, count = rest(environ), int(query(environ).get("n", 0))
+    with noted:
+        noted.wait_for(lambda: len(notes[name]) >= count, 15)
+        return reply_json(start_response, notes[name])

@@ -1,0 +1,102 @@
+# Copyright (C) the ngx_wsgi authors
+# SPDX-License-Identifier: Apache-2.0
+"""Applications that take their time."""
+
+import ctypes
+import threading
+import time
+
+from .common import TEXT, note, query, reply, rest, wait_for
+
+never = threading.Lock()
+never.acquire()
+
+
+def sleep(environ, start_response):
+    time.sleep(float(rest(environ)))
+    return reply(start_response, "slept")
+
+
+def spin(environ, start_response):
+    end = time.monotonic() + float(rest(environ))
+    while time.monotonic() < end:
+        pass
+    return reply(start_response, "spun")
+
+
+def lock(environ, start_response):
+    never.acquire()
+    return reply(start_response, "cannot be")
+
+
+def hold_the_gil(environ, start_response):
+    """A C call that does not release the GIL."""
+    ctypes.PyDLL(None).usleep(int(float(rest(environ)) * 1e6))
+    return reply(start_response, "held")
+
+
+def stubborn(environ, start_response):
+    """Swallows what is raised in it, until it is told to end."""
+    name, end = rest(environ), time.monotonic() + 20
+    note(name, "started")
+    while time.monotonic() < end:
+        try:
+            wait_for(name)
+            break
+        except BaseException as exc:
+            note(name, type(exc).__name__)
+    return reply(start_response, "at last")
+
+
+def note_exception(environ, start_response):
+    """Notes what is raised in a busy loop."""
+    end = time.monotonic() + 20
+    try:
+        while time.monotonic() < end:
+            pass
+    except BaseException as exc:
+        note(rest(environ), [type(exc).__name__,
+                             [base.__name__ for base in type(exc).__mro__]])
+        raise
+    return reply(start_response, "cannot be")
+
+
+def gaps(environ, start_response):
+    """Chunks with "gap" seconds before each of them."""
+    args = query(environ)
+    start_response("200 OK", [TEXT])
+    for i in range(int(args["count"])):
+        time.sleep(float(args["gap"]))
+        yield b"%d," % i
+
+
+def stalls(environ, start_response):
+    """One chunk, then nothing for long."""
+    start_response("200 OK", [TEXT])
+    yield b"first"
+    time.sleep(float(rest(environ)))
+    yield b"too late"
+
+
+barriers = {}
+barriers_lock = threading.Lock()
+
+
+def together(environ, start_response):
+    """Answers when n requests are here at once: /n/name"""
+    count, name = rest(environ).split("/")
+    with barriers_lock:
+        barrier = barriers.setdefault(name, threading.Barrier(int(count)))
+    try:
+        barrier.wait(15)
+    except threading.BrokenBarrierError:
+        return reply(start_response, "alone", "500 Alone")
+    return reply(start_response, "together")
+
+
+def occupy(environ, start_response):
+    """Holds its thread until the event."""
+    name = rest(environ)
+    note(name, "occupied")
+    wait_for(name)
+    return reply(start_response, "released")
