@@ -1,0 +1,84 @@
+//go:build e2e
+
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// needAtOnce fails unless nginx's own location answers promptly.
+func needAtOnce(t *testing.T, n *instance) {
+	t.Helper()
+	for range 20 {
+		began := time.Now()
+		assert.Equal(t, "nginx", n.text(t, "/nginx"))
+		assert.Less(t, time.Since(began), 250*time.Millisecond)
+	}
+}
+
+// Every thread of Python is asleep and the queue is not empty.
+func TestLoopAnswersWhilePythonSleeps(t *testing.T) {
+	t.Parallel()
+	n := start(t, "wsgi_threads 2;"+kitchen+`
+    wsgi_pool steering threads=1;
+    server { listen {{.Addr2}}; wsgi_use_pool steering; location / { wsgi_pass kitchen; } }`)
+
+	var answers []<-chan outcome
+	for range 6 {
+		answers = append(answers, n.later("GET", "/timing/occupy/"+name(t)))
+	}
+	steer := dialTo(t, "tcp", n.Addr2)
+	assert.Equal(t, 200, steer.get("/event/notes_of/"+name(t)+"?n=2").Status)
+	needAtOnce(t, n)
+
+	assert.Equal(t, "set", steer.get("/event/set/"+name(t)).Body)
+	for _, answer := range answers {
+		out := <-answer
+		require.NoError(t, out.err)
+		assert.Equal(t, "released", out.Body)
+	}
+}
+
+// An application holds the GIL in a C call, so that Python stands still:
+// nginx does not, and requests for Python wait in the queue.
+func TestLoopAnswersWhileGilIsHeld(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen)
+	assert.Equal(t, "held", n.text(t, "/timing/hold_the_gil/0"))
+
+	began := time.Now()
+	held := n.later("GET", "/timing/hold_the_gil/1.5")
+	time.Sleep(200 * time.Millisecond) // until it holds it
+	queued := n.later("GET", "/response/plain")
+	needAtOnce(t, n)
+	assert.Less(t, time.Since(began), 1400*time.Millisecond, "the test was too slow to tell")
+
+	assert.Equal(t, "held", (<-held).Body)
+	assert.Equal(t, "plain", (<-queued).Body)
+}
+
+// The same with a limit that passes while the GIL cannot be had.
+func TestLoopTimesOutWhileGilIsHeld(t *testing.T) {
+	t.Parallel()
+	n := start(t, "wsgi_timeout 300ms;"+kitchen)
+	assert.Equal(t, "held", n.text(t, "/timing/hold_the_gil/0"))
+	need504(t, n, "/timing/hold_the_gil/1.5", 300*time.Millisecond)
+	needAtOnce(t, n)
+}
+
+// A worker that has nothing to do uses no processor.
+func TestLoopIsIdle(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen)
+	assert.Equal(t, "plain", n.text(t, "/response/plain"))
+	before := cpuTime(n.worker())
+	time.Sleep(time.Second) // what is measured
+	assert.Less(t, cpuTime(n.worker())-before, 50*time.Millisecond)
+}

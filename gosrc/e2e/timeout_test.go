@@ -1,0 +1,191 @@
+//go:build e2e
+
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const timeoutServer = `
+    wsgi_timeout 400ms;
+    wsgi_shutdown_timeout 1s;
+    wsgi_threads 1;
+    wsgi_python_path {{.Apps}};
+    wsgi_pool steering threads=2;
+    server {
+        listen {{.Addr}};
+        location / { wsgi_pass kitchen; }
+        location /event/ { wsgi_use_pool steering; wsgi_pass kitchen; }
+        location = /nginx { return 200 "nginx"; }
+    }`
+
+// need504 fails unless the answer is a 504 that came "after" the request.
+func need504(t *testing.T, n *instance, target string, after time.Duration) {
+	t.Helper()
+	began := time.Now()
+	a := n.get(t, target)
+	took := time.Since(began)
+	assert.Equal(t, 504, a.Status, target)
+	assert.GreaterOrEqual(t, took, after-10*time.Millisecond, target)
+	assert.Less(t, took, after+150*time.Millisecond, target)
+}
+
+// 504 at that moment whatever the thread does, its stack in the log, and the
+// only thread of the pool is there again for the next request.
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	for endpoint, function := range map[string]string{
+		"sleep/60":   "in sleep",
+		"spin/60":    "in spin",
+		"lock/1":     "in lock",
+		"stubborn/x": "in stubborn",
+	} {
+		t.Run(endpoint, func(t *testing.T) {
+			t.Parallel()
+			n := start(t, timeoutServer, allowLog("was not ended in time"))
+			need504(t, n, "/timing/"+endpoint, 400*time.Millisecond)
+			n.waitLog(`\[error\].*` + context + `GET /timing/` + endpoint)
+			n.waitLog(`File ".*/kitchen/timing\.py", line \d+, ` + function)
+
+			assert.Equal(t, "plain", n.text(t, "/response/plain"), "the thread is replaced")
+			need504(t, n, "/timing/sleep/60", 400*time.Millisecond)
+			assert.Equal(t, "plain", n.text(t, "/response/plain"), "and again")
+		})
+	}
+}
+
+// The exception is RequestTimeout, raised in the thread itself.
+func TestTimeoutRaises(t *testing.T) {
+	t.Parallel()
+	n := start(t, timeoutServer)
+	need504(t, n, "/timing/note_exception/"+name(t), 400*time.Millisecond)
+	notes := n.notes(t, name(t), 1)
+	assert.Contains(t, notes[0], "RequestTimeout")
+	assert.Len(t, notes, 1)
+	assert.Equal(t, "plain", n.text(t, "/response/plain"))
+}
+
+// Time between chunks counts afresh for each of them.
+func TestTimeoutBetweenChunks(t *testing.T) {
+	t.Parallel()
+	n := start(t, timeoutServer)
+	assert.Equal(t, "0,1,2,3,4,5,", n.text(t, "/timing/gaps?count=6&gap=0.15"),
+		"0.9 s in all, none of them without progress")
+
+	w := n.dial(t)
+	w.request("GET", "/timing/stalls/60")
+	w.head()
+	w.needChunk("first")
+	began := time.Now()
+	_, err := w.chunk()
+	assert.Error(t, err, "a clean end after a timeout")
+	assert.InDelta(t, 0.4, time.Since(began).Seconds(), 0.15)
+	n.waitLog(`File ".*/kitchen/timing\.py", line \d+, in stalls`)
+	assert.Equal(t, "plain", n.text(t, "/response/plain"))
+}
+
+// Waiting for a thread and for a slow client is not the application's time.
+func TestTimeoutDoesNotCountWaiting(t *testing.T) {
+	t.Parallel()
+	n := start(t, timeoutServer)
+
+	first := n.later("GET", "/timing/sleep/0.3")
+	second := n.later("GET", "/timing/sleep/0.3")
+	third := n.later("GET", "/timing/sleep/0.3")
+	for _, answer := range []<-chan outcome{first, second, third} {
+		out := <-answer
+		require.NoError(t, out.err)
+		assert.Equal(t, "slept", out.Body)
+	}
+
+	w := n.dial(t)
+	w.request("POST", "/body/echo", "Content-Length: 4")
+	for _, b := range "body" {
+		time.Sleep(150 * time.Millisecond) // a client that is slow
+		w.sendRaw(string(b))
+	}
+	assert.Equal(t, "body", w.reply("POST").Body)
+}
+
+// A client that takes its time to read is not the application's fault.
+func TestTimeoutDoesNotCountBackPressure(t *testing.T) {
+	t.Parallel()
+	n := start(t, timeoutServer)
+	w := n.dial(t)
+	w.request("GET", fmt.Sprintf("/response/big?size=%d&count=64", 1<<20))
+	w.head()
+	_, err := w.chunk()
+	require.NoError(t, err)
+	time.Sleep(time.Second) // a client that is slow
+	var r reply
+	w.chunks(&r)
+	assert.True(t, r.complete(), "%v", r.Err)
+	assert.GreaterOrEqual(t, len(r.Body), 63<<20)
+}
+
+// 0 is off; the innermost level counts.
+func TestTimeoutOff(t *testing.T) {
+	t.Parallel()
+	n := start(t, `
+    wsgi_timeout 100ms;
+    wsgi_python_path {{.Apps}};
+    server {
+        listen {{.Addr}};
+        location / { wsgi_pass kitchen; }
+        location /timing/sleep/0.5 { wsgi_timeout 0; wsgi_pass kitchen; }
+        location /timing/sleep/0.50 { wsgi_timeout 2s; wsgi_pass kitchen; }
+    }`)
+	assert.Equal(t, "slept", n.text(t, "/timing/sleep/0.5"))
+	assert.Equal(t, "slept", n.text(t, "/timing/sleep/0.50"))
+	need504(t, n, "/timing/sleep/0.6", 100*time.Millisecond)
+}
+
+// Many at once: the pool has its size again afterwards.
+func TestTimeoutOfWholePool(t *testing.T) {
+	t.Parallel()
+	n := start(t, `
+    wsgi_timeout 300ms;
+    wsgi_shutdown_timeout 1s;
+    wsgi_threads 4;
+    wsgi_python_path {{.Apps}};
+    server {
+        listen {{.Addr}};
+        location / { wsgi_pass kitchen; }
+        location /timing/together { wsgi_timeout 10s; wsgi_pass kitchen; }
+    }`, allowLog("was not ended in time"))
+	for range 2 {
+		var answers []<-chan outcome
+		for range 4 {
+			answers = append(answers, n.later("GET", "/timing/lock/1"))
+		}
+		for _, answer := range answers {
+			out := <-answer
+			require.NoError(t, out.err)
+			assert.Equal(t, 504, out.Status)
+		}
+	}
+	needTogether(t, n, 4)
+}
+
+// The answer is an nginx error page, so that error_page can replace it.
+func TestTimeoutErrorPage(t *testing.T) {
+	t.Parallel()
+	n := start(t, `
+    wsgi_timeout 100ms;
+    wsgi_python_path {{.Apps}};
+    server {
+        listen {{.Addr}};
+        error_page 504 /late;
+        location / { wsgi_pass kitchen; }
+        location = /late { return 504 "late"; }
+    }`)
+	assert.Equal(t, "late", n.get(t, "/timing/sleep/1").Body)
+}
