@@ -30,7 +30,7 @@
 
 
 /* Raised whenever a struct or a contract below changes its meaning. */
-#define NWSGI_ABI  1
+#define NWSGI_ABI  2
 
 /*
  * The library carries this text, followed by the decimal ABI number and a NUL,
@@ -91,6 +91,11 @@ typedef struct {
 #define NWSGI_BLOCK_HEAD         0x01   /* the method is HEAD: no body is sent */
 #define NWSGI_BLOCK_BODY_MEMORY  0x02   /* the body is block->body */
 #define NWSGI_BLOCK_BODY_FILE    0x04   /* the body is block->body_fd */
+#define NWSGI_BLOCK_BODY_STREAM  0x08   /* the body comes by host->read() */
+#define NWSGI_BLOCK_ACCESS       0x10   /* the application decides whether the
+                                           request may go on: wsgi_access */
+
+#define NWSGI_UNKNOWN  UINT64_MAX       /* a body_len: chunked, not read yet */
 
 typedef struct {
     uint32_t         size;             /* of the whole block, in bytes */
@@ -169,6 +174,9 @@ typedef struct {
 
 #define NWSGI_SEND_HEAD  0x01    /* status, reason, fields are set: once */
 #define NWSGI_SEND_LAST  0x02    /* the response is complete */
+#define NWSGI_SEND_FILE  0x04    /* the body is body_len bytes of "fd", from
+                                    "offset" on; "owner" is set, and keeps fd
+                                    open; the whole body: LAST is set, too */
 
 typedef struct {
     uint32_t             size;
@@ -183,6 +191,10 @@ typedef struct {
     const void          *body;
     uint64_t             body_len;
     uint64_t             owner;            /* 0: the host copies */
+    int64_t              offset;           /* of NWSGI_SEND_FILE */
+    int32_t              fd;
+    uint32_t             user_len;         /* NWSGI_BLOCK_ACCESS, with a 2xx: */
+    const char          *user;             /* environ['REMOTE_USER'] or NULL */
 } nwsgi_message_t;
 
 
@@ -226,6 +238,22 @@ typedef struct {
     int32_t        (*wait)(nwsgi_job_t *job);
 
     /*
+     * python, without the GIL.  The next bytes of a NWSGI_BLOCK_BODY_STREAM
+     * body, at most "len", as soon as there are any.  > 0; 0: the body has
+     * ended; NWSGI_GONE: the client has gone before that.  Does not count as
+     * time of the application for wsgi_timeout.
+     */
+    int64_t        (*read)(nwsgi_job_t *job, void *buf, uint64_t len);
+
+    /*
+     * python.  Sends a 103 (Early Hints) response with these fields, which are
+     * borrowed.  NULL when this nginx cannot send them.
+     */
+    int32_t        (*early_hints)(nwsgi_job_t *job,
+                                  const nwsgi_field_t *fields,
+                                  uint32_t nfields);
+
+    /*
      * python, with or without the GIL.  1 when nobody wants the response any
      * more (the client has gone, or the time was over), else 0.
      */
@@ -265,6 +293,7 @@ typedef struct {
     const char      *target;           /* "module", "module:callable",
                                           "module:factory()" or "/path/x.py" */
     const char      *callable;         /* of a script; NULL: "application" */
+    const char      *middleware;       /* "module:callable" or NULL */
 } nwsgi_app_conf_t;
 
 
@@ -299,6 +328,7 @@ typedef struct {
 /* why a job is interrupted */
 
 #define NWSGI_TIMEOUT  1         /* wsgi_timeout has passed */
+#define NWSGI_CANCEL   2         /* the client has gone: wsgi_cancel raise */
 
 /*
  * The runtime table.  All functions are called on the loop, and none waits,
@@ -336,10 +366,10 @@ typedef struct {
     int32_t        (*withdraw)(nwsgi_job_t *job);
 
     /*
-     * The host has given a running job up (gone() is 1 already).  Writes the
-     * Python stack of its thread to the log and raises an exception in it; a
-     * thread that does not come back is replaced by another.  Nothing happens
-     * if the job has ended in the meantime.
+     * The host has given a running job up (gone() is 1 already).  Raises an
+     * exception in its thread, after writing its Python stack to the log when
+     * the reason is NWSGI_TIMEOUT; a thread that does not come back is replaced
+     * by another.  Nothing happens if the job has ended in the meantime.
      */
     void           (*interrupt)(nwsgi_job_t *job, uint32_t reason);
 

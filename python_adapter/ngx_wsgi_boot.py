@@ -119,6 +119,7 @@ def start(limit):
     )
     public = types.ModuleType("ngx_wsgi", "What applications may want to catch.")
     public.RequestTimeout = _ngx_wsgi.RequestTimeout
+    public.RequestCancelled = _ngx_wsgi.RequestCancelled
     public.ClientDisconnected = _ngx_wsgi.ClientDisconnected
     sys.modules["ngx_wsgi"] = public
 
@@ -323,6 +324,35 @@ def stack(ident):
     name = f' "{thread.name}"' if thread else ""
     head = f"stack of thread{name} (most recent call last):\n"
     return head + "".join(format_list(frames)).rstrip("\n")
+
+
+# ---- files ----
+
+
+def file_range(file):
+    """What nginx can send of a file by itself: (descriptor, offset, length).
+
+    None for everything else.  A fileno() is not enough: gzip.GzipFile has one,
+    of the compressed file.
+    """
+    import io
+    from stat import S_ISREG
+
+    for _ in range(3):
+        # tempfile's and Django's objects have the real one inside
+        if type(file) in (io.BufferedReader, io.BufferedRandom, io.FileIO):
+            break
+        file = getattr(file, "file", None)
+    raw = getattr(file, "raw", file)
+    if type(raw) is not io.FileIO or raw.closed:
+        return None
+    status = os.fstat(raw.fileno())
+    if not S_ISREG(status.st_mode):
+        return None
+    if isinstance(file, io.BufferedRandom):
+        file.flush()
+    offset = file.tell()
+    return raw.fileno(), offset, max(0, status.st_size - offset)
 
 
 # ---- threads ----

@@ -56,6 +56,8 @@ PyObject *wsgi_module_create(void);
  *                                   happened", then the traceback
  *   stack(ident)                 -> str: the Python stack of that thread
  *   thread_started(name)         -> None; in each new thread of a pool
+ *   file_range(file)             -> (descriptor, offset, length) of a regular
+ *                                   file from its position on, or None
  *
  * "ident" is nwsgi_config_t.ident and becomes SERVER_SOFTWARE.
  * 0, or -1 with a Python exception set.
@@ -120,7 +122,8 @@ int wsgi_thread_info(uint32_t slot, wsgi_thread_info_t *info);
  * go, on a thread that may wait for the GIL, which this takes.  If the thread
  * of "slot" still runs job "serial": logs its Python stack with the request's
  * context, raises _ngx_wsgi.RequestTimeout (reason NWSGI_TIMEOUT) in it, and
- * returns 1.  Else 0.
+ * returns 1.  For NWSGI_CANCEL: RequestCancelled, and no stack.
+ * Else 0.
  */
 int wsgi_thread_interrupt(uint32_t slot, uint64_t serial, uint32_t reason);
 

@@ -21,8 +21,8 @@ static PyObject *wsgi_call_load(uint32_t index);
 static int wsgi_call_body(wsgi_request_t *request, PyObject *result);
 static int wsgi_call_items(wsgi_request_t *request, PyObject *result);
 static int wsgi_call_iterate(wsgi_request_t *request, PyObject *result);
-static int wsgi_call_close(PyObject *result);
 static void wsgi_call_finish(wsgi_request_t *request, int32_t result);
+static int wsgi_call_expected(wsgi_request_t *request, PyObject *exception);
 static void wsgi_call_log(wsgi_request_t *request, PyObject *text);
 static void wsgi_call_forked(void);
 
@@ -81,7 +81,7 @@ wsgi_call_run(wsgi_request_t *request)
         wsgi_call_failed(request, "iteration");
     }
 
-    if (wsgi_call_close(result) != 0) {
+    if (!request->handed && wsgi_call_close(result) != 0) {
         wsgi_call_failed(request, "close");
     }
 
@@ -118,11 +118,17 @@ wsgi_call_application(wsgi_request_t *request)
     if (environ) {
         args[0] = NULL;
         args[1] = environ;
-        args[2] = (PyObject *) self->start_response;
+        args[2] = (PyObject *) self->links[WSGI_START_RESPONSE];
 
         result = PyObject_Vectorcall(app, args + 1,
                                      2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-        Py_DECREF(environ);
+
+        if (request->block->flags & NWSGI_BLOCK_ACCESS) {
+            request->environ = environ;
+
+        } else {
+            Py_DECREF(environ);
+        }
     }
 
     if (result == NULL && !wsgi_forked) {
@@ -180,11 +186,15 @@ wsgi_call_body(wsgi_request_t *request, PyObject *result)
         rc = wsgi_call_items(request, result);
 
     } else {
-        rc = wsgi_call_iterate(request, result);
+        rc = wsgi_response_file(request, result);
+
+        if (rc == 0) {
+            rc = wsgi_call_iterate(request, result);
+        }
     }
 
-    if (rc != 0) {
-        return rc;
+    if (rc == -1) {
+        return -1;
     }
 
     return wsgi_response_over(request) ? 0 : wsgi_response_end(request);
@@ -277,7 +287,7 @@ wsgi_call_iterate(wsgi_request_t *request, PyObject *result)
 }
 
 
-static int
+int
 wsgi_call_close(PyObject *result)
 {
     PyObject  *close, *rv;
@@ -324,6 +334,7 @@ wsgi_call_finish(wsgi_request_t *request, int32_t result)
     wsgi_link_cut(self);
     wsgi_input_cut(self);
     wsgi_head_clear(request->head);
+    Py_CLEAR(request->environ);
 
     wsgi_thread_runs(self, NULL);
     self->request = NULL;
@@ -337,6 +348,21 @@ wsgi_call_finish(wsgi_request_t *request, int32_t result)
 }
 
 
+/* The exception is what became of a client that has gone, or of a timeout. */
+
+static int
+wsgi_call_expected(wsgi_request_t *request, PyObject *exception)
+{
+    if (!request->gone && !wsgi_host->gone(request->job)) {
+        return 0;
+    }
+
+    return PyErr_GivenExceptionMatches(exception, wsgi.client_disconnected)
+           || PyErr_GivenExceptionMatches(exception, wsgi.request_cancelled)
+           || PyErr_GivenExceptionMatches(exception, wsgi.request_timeout);
+}
+
+
 void
 wsgi_call_failed(wsgi_request_t *request, const char *phase)
 {
@@ -344,9 +370,8 @@ wsgi_call_failed(wsgi_request_t *request, const char *phase)
 
     exception = PyErr_GetRaisedException();
 
-    if (request && request->gone
-        && PyErr_GivenExceptionMatches(exception, wsgi.client_disconnected))
-    {
+    if (request && wsgi_call_expected(request, exception)) {
+
         /* the host has said so in its own words */
 
         Py_DECREF(exception);

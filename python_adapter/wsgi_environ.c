@@ -13,6 +13,7 @@
 
 static PyObject  *wsgi_key_input;
 static PyObject  *wsgi_key_disconnected;
+static PyObject  *wsgi_key_early_hints;
 static PyObject  *wsgi_key_queue_start;
 
 
@@ -31,10 +32,12 @@ wsgi_environ_init(const nwsgi_config_t *conf)
 
     wsgi_key_input = PyUnicode_InternFromString("wsgi.input");
     wsgi_key_disconnected = PyUnicode_InternFromString("nginx.disconnected");
+    wsgi_key_early_hints = PyUnicode_InternFromString("wsgi.early_hints");
     wsgi_key_queue_start = PyUnicode_InternFromString("nginx.queue_start");
 
     if (wsgi_key_input == NULL
         || wsgi_key_disconnected == NULL
+        || wsgi_key_early_hints == NULL
         || wsgi_key_queue_start == NULL)
     {
         return -1;
@@ -124,6 +127,7 @@ wsgi_environ_free(void)
 
     Py_CLEAR(wsgi_key_input);
     Py_CLEAR(wsgi_key_disconnected);
+    Py_CLEAR(wsgi_key_early_hints);
     Py_CLEAR(wsgi_key_queue_start);
 }
 
@@ -199,9 +203,14 @@ wsgi_environ_objects(PyObject *environ, wsgi_request_t *request)
         || PyDict_SetItem(environ, wsgi_key_input,
                           (PyObject *) self->input) != 0
         || PyDict_SetItem(environ, wsgi_key_disconnected,
-                          (PyObject *) self->disconnected) != 0)
+                          (PyObject *) self->links[WSGI_DISCONNECTED]) != 0)
     {
         return -1;
+    }
+
+    if (wsgi_host->early_hints) {
+        return PyDict_SetItem(environ, wsgi_key_early_hints,
+                              (PyObject *) self->links[WSGI_EARLY_HINTS]);
     }
 
     return 0;

@@ -3,7 +3,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * wsgi.file_wrapper (PEP 3333, "Optional Platform-Specific File Handling"): an
- * iterable over the blocks of a file-like object that closes it at the end.
+ * iterable over the blocks of a file-like object that closes it at the end.  A
+ * regular file is not iterated: nginx sends it.
  */
 
 #include "wsgi_python.h"
@@ -95,6 +96,36 @@ wsgi_file_close(PyObject *self, PyObject *unused)
     Py_DECREF(close);
 
     return rv;
+}
+
+
+int
+wsgi_file_range(PyObject *wrapper, int32_t *fd, int64_t *offset, int64_t *len)
+{
+    int        ok;
+    PyObject  *range;
+    long long  from, size;
+
+    /* which objects are plain files is a question of Python's library */
+
+    range = PyObject_CallMethod(wsgi.boot, "file_range", "O",
+                                ((wsgi_file_t *) wrapper)->file);
+    if (range == NULL) {
+        return -1;
+    }
+
+    if (range == Py_None) {
+        Py_DECREF(range);
+        return 0;
+    }
+
+    ok = PyArg_ParseTuple(range, "iLL", fd, &from, &size);
+    Py_DECREF(range);
+
+    *offset = from;
+    *len = size;
+
+    return ok ? 1 : -1;
 }
 
 

@@ -10,7 +10,8 @@
 
 
 static int wsgi_head_status(wsgi_head_t *head, PyObject *status);
-static int wsgi_head_add(wsgi_request_t *request, PyObject *item);
+static int wsgi_head_add(wsgi_request_t *request, wsgi_head_t *head,
+    PyObject *item);
 static int wsgi_head_text(PyObject *str, const char *what, const char **p,
     uint32_t *len);
 static int wsgi_head_length(wsgi_head_t *head, const nwsgi_field_t *field);
@@ -22,12 +23,26 @@ static void wsgi_head_keep(wsgi_head_t *head, PyObject *object);
 int
 wsgi_head_set(wsgi_request_t *request, PyObject *status, PyObject *headers)
 {
-    Py_ssize_t    i;
     wsgi_head_t  *head;
 
     head = request->head;
 
     wsgi_head_clear(head);
+
+    if (wsgi_head_reserve(head, 0) != 0
+        || wsgi_head_status(head, status) != 0)
+    {
+        return -1;
+    }
+
+    return wsgi_head_fields(request, head, headers);
+}
+
+
+int
+wsgi_head_fields(wsgi_request_t *request, wsgi_head_t *head, PyObject *headers)
+{
+    Py_ssize_t  i;
 
     if (!PyList_Check(headers)) {
         PyErr_Format(PyExc_TypeError,
@@ -36,14 +51,12 @@ wsgi_head_set(wsgi_request_t *request, PyObject *status, PyObject *headers)
         return -1;
     }
 
-    if (wsgi_head_reserve(head, PyList_GET_SIZE(headers)) != 0
-        || wsgi_head_status(head, status) != 0)
-    {
+    if (wsgi_head_reserve(head, PyList_GET_SIZE(headers)) != 0) {
         return -1;
     }
 
     for (i = 0; i < PyList_GET_SIZE(headers); i++) {
-        if (wsgi_head_add(request, PyList_GET_ITEM(headers, i)) != 0) {
+        if (wsgi_head_add(request, head, PyList_GET_ITEM(headers, i)) != 0) {
             return -1;
         }
     }
@@ -77,10 +90,9 @@ wsgi_head_status(wsgi_head_t *head, PyObject *status)
 
 
 static int
-wsgi_head_add(wsgi_request_t *request, PyObject *item)
+wsgi_head_add(wsgi_request_t *request, wsgi_head_t *head, PyObject *item)
 {
     PyObject       *name, *value;
-    wsgi_head_t    *head;
     nwsgi_field_t   field;
     const uint8_t  *p;
 
@@ -111,8 +123,6 @@ wsgi_head_add(wsgi_request_t *request, PyObject *item)
     {
         return -1;
     }
-
-    head = request->head;
 
     if (wsgi_validate_is(p, field.name_len, "content-length")) {
         return wsgi_head_length(head, &field);

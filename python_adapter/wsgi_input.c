@@ -7,50 +7,32 @@
  * io.TextIOWrapper ask of a raw stream.  It ends where the body ends
  * (wsgi.input_terminated).
  *
- * Bytes come through a window: the block's own memory when nginx held the body
- * there, or a buffer that is filled from nginx's temp file without the GIL.
- *
  * Valid until the response has ended, after which every method raises.  Two
  * threads that read at once get an exception, not each other's bytes.
  */
 
-#include <errno.h>
-#include <unistd.h>
-
 #include "wsgi_python.h"
-
-
-#define WSGI_INPUT_WINDOW  16384
 
 
 struct wsgi_input_s {
     PyObject_HEAD
-    const nwsgi_block_t  *block;        /* NULL: the request has ended */
-    const uint8_t        *pos;          /* the window */
-    const uint8_t        *end;
-    uint64_t              offset;       /* of the window's end in the body */
-    uint8_t              *buffer;       /* ours, or NULL */
-    int                   busy;
+    wsgi_body_t   body;         /* body.request: NULL when it has ended */
+    int           busy;
 };
 
 
 static int wsgi_input_enter(wsgi_input_t *in);
 static Py_ssize_t wsgi_input_size(PyObject *const *args, Py_ssize_t nargs,
     const char *name);
-static PyObject *wsgi_input_take(wsgi_input_t *in, Py_ssize_t size);
-static Py_ssize_t wsgi_input_copy(wsgi_input_t *in, uint8_t *p, Py_ssize_t n);
-static Py_ssize_t wsgi_input_pread(wsgi_input_t *in, uint8_t *p, size_t n);
-static int wsgi_input_fill(wsgi_input_t *in);
-static PyObject *wsgi_input_line(wsgi_input_t *in, Py_ssize_t size);
-static uint64_t wsgi_input_left(wsgi_input_t *in);
+static PyObject *wsgi_input_call(PyObject *self, PyObject *const *args,
+    Py_ssize_t nargs, const char *name,
+    PyObject *(*method)(wsgi_body_t *, Py_ssize_t));
+static PyObject *wsgi_input_lines(wsgi_body_t *body, Py_ssize_t hint);
 
 
 int
 wsgi_input_bind(wsgi_thread_t *self, wsgi_request_t *request)
 {
-    wsgi_input_t         *in;
-    const nwsgi_block_t  *block;
-
     if (self->input && Py_REFCNT(self->input) != 1) {
         Py_CLEAR(self->input);
     }
@@ -62,23 +44,11 @@ wsgi_input_bind(wsgi_thread_t *self, wsgi_request_t *request)
             return -1;
         }
 
-        self->input->buffer = NULL;
+        self->input->body.buffer = NULL;
+        self->input->busy = 0;
     }
 
-    in = self->input;
-    block = request->block;
-
-    in->block = block;
-    in->busy = 0;
-    in->pos = NULL;
-    in->end = NULL;
-    in->offset = 0;
-
-    if (block->flags & NWSGI_BLOCK_BODY_MEMORY) {
-        in->pos = nwsgi_data(block, block->body);
-        in->end = in->pos + block->body.len;
-        in->offset = block->body.len;
-    }
+    wsgi_body_open(&self->input->body, request);
 
     return 0;
 }
@@ -87,19 +57,9 @@ wsgi_input_bind(wsgi_thread_t *self, wsgi_request_t *request)
 void
 wsgi_input_cut(wsgi_thread_t *self)
 {
-    wsgi_input_t  *in;
-
-    in = self->input;
-
-    if (in == NULL) {
-        return;
-    }
-
-    in->block = NULL;
-
-    if (!in->busy) {
-        PyMem_Free(in->buffer);
-        in->buffer = NULL;
+    if (self->input) {
+        self->input->body.request = NULL;
+        wsgi_body_free(&self->input->body);
     }
 }
 
@@ -111,7 +71,7 @@ wsgi_input_dealloc(PyObject *self)
 
     type = Py_TYPE(self);
 
-    PyMem_Free(((wsgi_input_t *) self)->buffer);
+    wsgi_body_free(&((wsgi_input_t *) self)->body);
     PyObject_Free(self);
     Py_DECREF(type);
 }
@@ -120,89 +80,84 @@ wsgi_input_dealloc(PyObject *self)
 static PyObject *
 wsgi_input_read(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    PyObject      *data;
-    Py_ssize_t     size;
-    wsgi_input_t  *in;
+    return wsgi_input_call(self, args, nargs, "read", wsgi_body_read);
+}
 
-    in = (wsgi_input_t *) self;
 
-    size = wsgi_input_size(args, nargs, "read");
-
-    if (size == -2 || wsgi_input_enter(in) != 0) {
-        return NULL;
-    }
-
-    data = wsgi_input_take(in, size);
-    in->busy = 0;
-
-    return data;
+static PyObject *
+wsgi_input_read1(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    return wsgi_input_call(self, args, nargs, "read1", wsgi_body_read1);
 }
 
 
 static PyObject *
 wsgi_input_readline(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    PyObject      *line;
-    Py_ssize_t     size;
-    wsgi_input_t  *in;
-
-    in = (wsgi_input_t *) self;
-
-    size = wsgi_input_size(args, nargs, "readline");
-
-    if (size == -2 || wsgi_input_enter(in) != 0) {
-        return NULL;
-    }
-
-    line = wsgi_input_line(in, size);
-    in->busy = 0;
-
-    return line;
+    return wsgi_input_call(self, args, nargs, "readline", wsgi_body_line);
 }
 
 
 static PyObject *
 wsgi_input_readlines(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-    int            rc;
-    PyObject      *lines, *line;
-    Py_ssize_t     hint, total;
+    return wsgi_input_call(self, args, nargs, "readlines", wsgi_input_lines);
+}
+
+
+static PyObject *
+wsgi_input_call(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+    const char *name, PyObject *(*method)(wsgi_body_t *, Py_ssize_t))
+{
+    PyObject      *result;
+    Py_ssize_t     size;
     wsgi_input_t  *in;
 
     in = (wsgi_input_t *) self;
 
-    hint = wsgi_input_size(args, nargs, "readlines");
+    size = wsgi_input_size(args, nargs, name);
 
-    if (hint == -2 || wsgi_input_enter(in) != 0) {
+    if (size == -2 || wsgi_input_enter(in) != 0) {
         return NULL;
     }
 
-    lines = PyList_New(0);
-    total = 0;
-    rc = lines ? 0 : -1;
-
-    while (rc == 0 && (hint <= 0 || total < hint)) {
-
-        line = wsgi_input_line(in, -1);
-        if (line == NULL) {
-            rc = -1;
-            break;
-        }
-
-        if (PyBytes_GET_SIZE(line) == 0) {
-            Py_DECREF(line);
-            break;
-        }
-
-        total += PyBytes_GET_SIZE(line);
-        rc = PyList_Append(lines, line);
-        Py_DECREF(line);
-    }
-
+    result = method(&in->body, size);
     in->busy = 0;
 
-    if (rc != 0) {
-        Py_CLEAR(lines);
+    return result;
+}
+
+
+static PyObject *
+wsgi_input_lines(wsgi_body_t *body, Py_ssize_t hint)
+{
+    int          rc;
+    PyObject    *lines, *line;
+    Py_ssize_t   total, n;
+
+    lines = PyList_New(0);
+    total = 0;
+
+    while (lines && (hint <= 0 || total < hint)) {
+
+        line = wsgi_body_line(body, -1);
+        n = line ? PyBytes_GET_SIZE(line) : 0;
+        rc = line ? 0 : -1;
+
+        if (n) {
+            total += n;
+            rc = PyList_Append(lines, line);
+        }
+
+        Py_XDECREF(line);
+
+        if (rc != 0) {
+            Py_CLEAR(lines);
+        }
+
+        if (n == 0) {
+            break;
+        }
     }
 
     return lines;
@@ -225,7 +180,7 @@ wsgi_input_readinto(PyObject *self, PyObject *object)
     n = -1;
 
     if (wsgi_input_enter(in) == 0) {
-        n = wsgi_input_copy(in, view.buf, view.len);
+        n = wsgi_body_readinto(&in->body, view.buf, view.len);
         in->busy = 0;
     }
 
@@ -238,17 +193,9 @@ wsgi_input_readinto(PyObject *self, PyObject *object)
 static PyObject *
 wsgi_input_next(PyObject *self)
 {
-    PyObject      *line;
-    wsgi_input_t  *in;
+    PyObject  *line;
 
-    in = (wsgi_input_t *) self;
-
-    if (wsgi_input_enter(in) != 0) {
-        return NULL;
-    }
-
-    line = wsgi_input_line(in, -1);
-    in->busy = 0;
+    line = wsgi_input_call(self, NULL, 0, "readline", wsgi_body_line);
 
     if (line && PyBytes_GET_SIZE(line) == 0) {
         Py_CLEAR(line);
@@ -260,13 +207,13 @@ wsgi_input_next(PyObject *self)
 
 /*
  * Takes the object for the present call.  A call of another thread meets
- * "busy" when this one has given up the GIL to read the file.
+ * "busy" when this one has given up the GIL to wait for bytes.
  */
 
 static int
 wsgi_input_enter(wsgi_input_t *in)
 {
-    if (in->block == NULL) {
+    if (in->body.request == NULL) {
         PyErr_SetString(PyExc_RuntimeError,
                         "wsgi.input is read after its request has ended");
         return -1;
@@ -311,209 +258,33 @@ wsgi_input_size(PyObject *const *args, Py_ssize_t nargs, const char *name)
 }
 
 
-static uint64_t
-wsgi_input_left(wsgi_input_t *in)
-{
-    return (uint64_t) (in->end - in->pos) + in->block->body_len - in->offset;
-}
-
+/* As io does: UnsupportedOperation when there is no file. */
 
 static PyObject *
-wsgi_input_take(wsgi_input_t *in, Py_ssize_t size)
+wsgi_input_fileno(PyObject *self, PyObject *unused)
 {
-    uint64_t     left;
-    PyObject    *data;
-    Py_ssize_t   n;
+    PyObject        *io, *error;
+    wsgi_request_t  *request;
 
-    left = wsgi_input_left(in);
+    (void) unused;
 
-    if (size == -1 || (uint64_t) size > left) {
-        size = (Py_ssize_t) left;
+    request = ((wsgi_input_t *) self)->body.request;
+
+    if (request && (request->block->flags & NWSGI_BLOCK_BODY_FILE)) {
+        return PyLong_FromLong(request->block->body_fd);
     }
 
-    data = PyBytes_FromStringAndSize(NULL, size);
-    if (data == NULL) {
-        return NULL;
+    io = PyImport_ImportModule("io");
+    error = io ? PyObject_GetAttrString(io, "UnsupportedOperation") : NULL;
+
+    if (error) {
+        PyErr_SetString(error, "the request body is not in a file");
     }
 
-    n = wsgi_input_copy(in, (uint8_t *) PyBytes_AS_STRING(data), size);
+    Py_XDECREF(error);
+    Py_XDECREF(io);
 
-    if (n == -1) {
-        Py_DECREF(data);
-        return NULL;
-    }
-
-    if (n < size) {
-        (void) _PyBytes_Resize(&data, n);
-    }
-
-    return data;
-}
-
-
-/* Copies up to "n" bytes: what the window has, then straight from the file. */
-
-static Py_ssize_t
-wsgi_input_copy(wsgi_input_t *in, uint8_t *p, Py_ssize_t n)
-{
-    Py_ssize_t  have, got;
-
-    have = in->end - in->pos;
-
-    if (have > n) {
-        have = n;
-    }
-
-    if (have) {
-        memcpy(p, in->pos, (size_t) have);
-        in->pos += have;
-    }
-
-    while (have < n) {
-        got = wsgi_input_pread(in, p + have, (size_t) (n - have));
-
-        if (got <= 0) {
-            return (got == 0) ? have : -1;
-        }
-
-        have += got;
-    }
-
-    return have;
-}
-
-
-/* The next bytes of the file; 0 at its end, -1 on an error. */
-
-static Py_ssize_t
-wsgi_input_pread(wsgi_input_t *in, uint8_t *p, size_t n)
-{
-    int       fd, err;
-    ssize_t   got;
-    uint64_t  left, offset;
-
-    left = in->block->body_len - in->offset;
-
-    if (left == 0 || !(in->block->flags & NWSGI_BLOCK_BODY_FILE)) {
-        return 0;
-    }
-
-    fd = in->block->body_fd;
-    offset = in->offset;
-
-    Py_BEGIN_ALLOW_THREADS
-
-    do {
-        got = pread(fd, p, (n > left) ? (size_t) left : n, (off_t) offset);
-        err = errno;
-    } while (got == -1 && err == EINTR);
-
-    Py_END_ALLOW_THREADS
-
-    if (in->block == NULL) {
-
-        /* a thread of the application has read on while the request ended */
-
-        PyErr_SetString(PyExc_RuntimeError,
-                        "the request has ended while wsgi.input was read");
-        return -1;
-    }
-
-    if (got <= 0) {
-        errno = got ? err : EIO;
-        PyErr_SetFromErrno(PyExc_OSError);
-        return -1;
-    }
-
-    in->offset += (uint64_t) got;
-
-    return got;
-}
-
-
-/* A new window: 1, 0 at the end of the body, -1 on an error. */
-
-static int
-wsgi_input_fill(wsgi_input_t *in)
-{
-    Py_ssize_t  n;
-
-    if (in->block->body_len == in->offset) {
-        return 0;
-    }
-
-    if (in->buffer == NULL) {
-        in->buffer = PyMem_Malloc(WSGI_INPUT_WINDOW);
-
-        if (in->buffer == NULL) {
-            PyErr_NoMemory();
-            return -1;
-        }
-    }
-
-    n = wsgi_input_pread(in, in->buffer, WSGI_INPUT_WINDOW);
-
-    if (n <= 0) {
-        return (int) n;
-    }
-
-    in->pos = in->buffer;
-    in->end = in->buffer + n;
-
-    return 1;
-}
-
-
-/* A line with its newline, at most "size" bytes of it; b"" at the end. */
-
-static PyObject *
-wsgi_input_line(wsgi_input_t *in, Py_ssize_t size)
-{
-    int             rc;
-    Py_ssize_t      n;
-    PyObject       *line, *part;
-    const uint8_t  *newline;
-
-    line = PyBytes_FromStringAndSize(NULL, 0);
-
-    while (line && size != 0) {
-
-        if (in->pos == in->end) {
-            rc = wsgi_input_fill(in);
-
-            if (rc == -1) {
-                Py_CLEAR(line);
-            }
-
-            if (rc != 1) {
-                break;
-            }
-        }
-
-        n = in->end - in->pos;
-
-        if (size != -1 && n > size) {
-            n = size;
-        }
-
-        newline = memchr(in->pos, '\n', (size_t) n);
-
-        if (newline) {
-            n = newline + 1 - in->pos;
-        }
-
-        part = PyBytes_FromStringAndSize((const char *) in->pos, n);
-        in->pos += n;
-        size -= (size == -1) ? 0 : n;
-
-        PyBytes_ConcatAndDel(&line, part);
-
-        if (newline) {
-            break;
-        }
-    }
-
-    return line;
+    return NULL;
 }
 
 
@@ -554,7 +325,7 @@ wsgi_input_closed(PyObject *self, void *unused)
 {
     (void) unused;
 
-    return PyBool_FromLong(((wsgi_input_t *) self)->block == NULL);
+    return PyBool_FromLong(((wsgi_input_t *) self)->body.request == NULL);
 }
 
 
@@ -563,7 +334,7 @@ wsgi_input_closed(PyObject *self, void *unused)
 static PyMethodDef  wsgi_input_methods[] = {
     { "read", WSGI_FASTCALL(wsgi_input_read), METH_FASTCALL,
       "read(size=-1) -> bytes" },
-    { "read1", WSGI_FASTCALL(wsgi_input_read), METH_FASTCALL,
+    { "read1", WSGI_FASTCALL(wsgi_input_read1), METH_FASTCALL,
       "read1(size=-1) -> bytes" },
     { "readline", WSGI_FASTCALL(wsgi_input_readline), METH_FASTCALL,
       "readline(size=-1) -> bytes" },
@@ -571,6 +342,9 @@ static PyMethodDef  wsgi_input_methods[] = {
       "readlines(hint=-1) -> list of bytes" },
     { "readinto", wsgi_input_readinto, METH_O,
       "readinto(buffer) -> number of bytes" },
+    { "fileno", wsgi_input_fileno, METH_NOARGS,
+      "fileno() -> the descriptor of nginx's temp file, for os.sendfile(),\n"
+      "os.copy_file_range() and os.pread(); its offset is at the start" },
     { "close", wsgi_input_close, METH_NOARGS,
       "close(): does nothing, the stream is the server's" },
     { "flush", wsgi_input_close, METH_NOARGS, NULL },

@@ -14,6 +14,8 @@ int            wsgi_forked;
 
 
 static int wsgi_module_exceptions(PyObject *module);
+static int wsgi_module_exception(PyObject *module, const char *name,
+    const char *doc, PyObject *base, PyObject **exception);
 
 
 /* os.register_at_fork(after_in_child=...) */
@@ -102,19 +104,21 @@ wsgi_module_free(void)
         Py_CLEAR(wsgi.apps[i]);
     }
 
+    for (i = 0; i < WSGI_NLINKS; i++) {
+        Py_CLEAR(wsgi.link_types[i]);
+    }
+
     PyMem_Free(wsgi.apps);
     wsgi.apps = NULL;
     wsgi.napps = 0;
 
     Py_CLEAR(wsgi.boot);
     Py_CLEAR(wsgi.errors);
-    Py_CLEAR(wsgi.start_response_type);
-    Py_CLEAR(wsgi.write_type);
-    Py_CLEAR(wsgi.disconnected_type);
     Py_CLEAR(wsgi.input_type);
     Py_CLEAR(wsgi.errors_type);
     Py_CLEAR(wsgi.file_wrapper_type);
     Py_CLEAR(wsgi.request_timeout);
+    Py_CLEAR(wsgi.request_cancelled);
     Py_CLEAR(wsgi.client_disconnected);
 }
 
@@ -122,31 +126,39 @@ wsgi_module_free(void)
 static int
 wsgi_module_exceptions(PyObject *module)
 {
-    /*
-     * Not an Exception: a loop of the application that survives "except
-     * Exception" has to end, too.
-     */
-
-    wsgi.request_timeout = PyErr_NewExceptionWithDoc("ngx_wsgi.RequestTimeout",
-        "The request took longer than wsgi_timeout and was answered 504.",
-        PyExc_BaseException, NULL);
-
-    wsgi.client_disconnected = PyErr_NewExceptionWithDoc(
-        "ngx_wsgi.ClientDisconnected",
-        "Nobody waits for the response any more.",
-        PyExc_ConnectionError, NULL);
-
-    if (wsgi.request_timeout == NULL
-        || wsgi.client_disconnected == NULL
-        || PyObject_SetAttrString(module, "RequestTimeout",
-                                  wsgi.request_timeout) != 0
-        || PyObject_SetAttrString(module, "ClientDisconnected",
-                                  wsgi.client_disconnected) != 0)
+    if (wsgi_module_exception(module, "ngx_wsgi.RequestTimeout",
+            "The request took longer than wsgi_timeout and was answered 504.",
+            PyExc_BaseException, &wsgi.request_timeout) != 0
+        || wsgi_module_exception(module, "ngx_wsgi.RequestCancelled",
+            "The client has gone, and wsgi_cancel is raise.",
+            PyExc_BaseException, &wsgi.request_cancelled) != 0
+        || wsgi_module_exception(module, "ngx_wsgi.ClientDisconnected",
+            "The client has gone: nothing to read from, or to write to.",
+            PyExc_ConnectionError, &wsgi.client_disconnected) != 0)
     {
         return -1;
     }
 
     return 0;
+}
+
+
+/*
+ * What is raised in a thread from outside is no Exception: a loop of the
+ * application that survives "except Exception" has to end, too.
+ */
+
+static int
+wsgi_module_exception(PyObject *module, const char *name, const char *doc,
+    PyObject *base, PyObject **exception)
+{
+    *exception = PyErr_NewExceptionWithDoc(name, doc, base, NULL);
+
+    if (*exception == NULL) {
+        return -1;
+    }
+
+    return PyObject_SetAttrString(module, strrchr(name, '.') + 1, *exception);
 }
 
 

@@ -29,8 +29,7 @@ typedef struct wsgi_input_s    wsgi_input_t;
 
 
 /*
- * A callable bound to the present request: start_response, write and
- * nginx.disconnected.  "request" is cut when the response has ended, so that a
+ * A callable bound to the present request.  "request" is cut when the response has ended, so that a
  * callable which the application kept raises instead of reaching a request
  * that is no more.
  */
@@ -40,6 +39,15 @@ typedef struct {
     vectorcallfunc   vectorcall;
     wsgi_request_t  *request;
 } wsgi_link_t;
+
+
+typedef enum {
+    WSGI_START_RESPONSE = 0,
+    WSGI_WRITE,
+    WSGI_DISCONNECTED,          /* environ['nginx.disconnected'] */
+    WSGI_EARLY_HINTS,           /* environ['wsgi.early_hints'] */
+    WSGI_NLINKS
+} wsgi_link_e;
 
 
 typedef enum {
@@ -75,10 +83,23 @@ struct wsgi_request_s {
     const nwsgi_block_t   *block;
     wsgi_thread_t         *thread;
     wsgi_head_t           *head;        /* the thread's, reused */
+    PyObject              *environ;     /* NWSGI_BLOCK_ACCESS: see user */
     wsgi_state_e           state;
     int                    gone;        /* nobody wants the response any more */
+    int                    handed;      /* the result is the host's to close */
     int64_t                left;        /* of Content-Length; -1: not known */
 };
+
+
+/* The request body (wsgi_body.c).  "buffer" is ours, the window may be. */
+
+typedef struct {
+    wsgi_request_t   *request;
+    const uint8_t    *pos;              /* the window */
+    const uint8_t    *end;
+    uint64_t          offset;           /* of the window's end in the body */
+    uint8_t          *buffer;           /* or NULL */
+} wsgi_body_t;
 
 
 /*
@@ -94,9 +115,8 @@ struct wsgi_thread_s {
     wsgi_request_t   *request;          /* NULL: between two jobs */
     wsgi_head_t       head;
 
-    wsgi_link_t      *start_response;   /* kept from one request to the next */
-    wsgi_link_t      *write;            /* as long as no application has kept */
-    wsgi_link_t      *disconnected;     /* a reference to it */
+    /* kept from one request to the next if no application has a reference */
+    wsgi_link_t      *links[WSGI_NLINKS];
     wsgi_input_t     *input;
 
     pthread_cond_t    wake;
@@ -111,14 +131,13 @@ struct wsgi_thread_s {
 typedef struct {
     PyObject         *boot;             /* the module ngx_wsgi_boot */
 
-    PyTypeObject     *start_response_type;
-    PyTypeObject     *write_type;
-    PyTypeObject     *disconnected_type;
+    PyTypeObject     *link_types[WSGI_NLINKS];
     PyTypeObject     *input_type;
     PyTypeObject     *errors_type;
     PyTypeObject     *file_wrapper_type;
 
     PyObject         *request_timeout;  /* exception classes */
+    PyObject         *request_cancelled;
     PyObject         *client_disconnected;
 
     PyObject         *errors;           /* wsgi.errors and sys.stderr */
@@ -175,6 +194,10 @@ void wsgi_call(wsgi_thread_t *self, nwsgi_job_t *job);
 void wsgi_call_failed(wsgi_request_t *request, const char *phase);
 
 
+/* Calls the close() of an iterable, if it has one. */
+int wsgi_call_close(PyObject *result);
+
+
 /* wsgi_environ.c */
 
 int wsgi_environ_init(const nwsgi_config_t *conf);
@@ -200,6 +223,9 @@ void wsgi_names_free(void);
  * Validation is in wsgi_validate.c.
  */
 int wsgi_head_set(wsgi_request_t *request, PyObject *status,
+    PyObject *headers);
+/* The fields alone; "head" is empty or was cleared. */
+int wsgi_head_fields(wsgi_request_t *request, wsgi_head_t *head,
     PyObject *headers);
 void wsgi_head_clear(wsgi_head_t *head);
 void wsgi_head_free(wsgi_head_t *head);
@@ -229,7 +255,13 @@ int wsgi_validate_is(const uint8_t *p, size_t len, const char *lower);
 int wsgi_response_chunk(wsgi_request_t *request, PyObject *chunk);
 
 /* The body will have "n" bytes: Content-Length, if it is not too late. */
-void wsgi_response_length(wsgi_request_t *request, Py_ssize_t n);
+void wsgi_response_length(wsgi_request_t *request, int64_t n);
+
+/*
+ * Hands a file over to the host, which sends it; "result" is closed when that
+ * has been done.  1; 0: "result" is no file, it has to be iterated; -1.
+ */
+int wsgi_response_file(wsgi_request_t *request, PyObject *result);
 
 /* The application has said all: sends what is left to send. */
 int wsgi_response_end(wsgi_request_t *request);
@@ -244,12 +276,37 @@ int wsgi_response_to_drop(void);
 void wsgi_response_drop(void);
 
 
-/* wsgi_link.c: the types of the three callables */
+/* wsgi_start_response.c: vectorcall functions of links */
+
+PyObject *wsgi_start_response(PyObject *self, PyObject *const *args,
+    size_t nargsf, PyObject *kwnames);
+PyObject *wsgi_write(PyObject *self, PyObject *const *args, size_t nargsf,
+    PyObject *kwnames);
+
+
+/* wsgi_link.c: the callables that are bound to a request */
+
+/* The request, or NULL: it has ended, or runs in another thread. */
+wsgi_request_t *wsgi_link_request(PyObject *self);
 
 int wsgi_link_init(PyObject *module);
 int wsgi_link_bind(wsgi_thread_t *self, wsgi_request_t *request);
 void wsgi_link_cut(wsgi_thread_t *self);
 void wsgi_link_free(wsgi_thread_t *self);
+
+
+/*
+ * wsgi_body.c.  "size" is -1 for all.  The methods mean what io's mean; only
+ * the thread that runs the request may call them.
+ */
+
+void wsgi_body_open(wsgi_body_t *body, wsgi_request_t *request);
+void wsgi_body_free(wsgi_body_t *body);
+PyObject *wsgi_body_read(wsgi_body_t *body, Py_ssize_t size);
+PyObject *wsgi_body_read1(wsgi_body_t *body, Py_ssize_t size);
+PyObject *wsgi_body_line(wsgi_body_t *body, Py_ssize_t size);
+/* the number of bytes, fewer than "n" only at the end; -1 */
+Py_ssize_t wsgi_body_readinto(wsgi_body_t *body, uint8_t *p, Py_ssize_t n);
 
 
 /* wsgi_input.c */
@@ -270,6 +327,13 @@ void wsgi_errors_flush(void);
 /* wsgi_file.c */
 
 int wsgi_file_init(PyObject *module);
+
+/*
+ * The part of a regular file that a file_wrapper stands for: from its present
+ * position to its end.  1, 0: it is nothing that can be sent like this; -1.
+ */
+int wsgi_file_range(PyObject *wrapper, int32_t *fd, int64_t *offset,
+    int64_t *len);
 
 
 /* wsgi_module.c */

@@ -26,6 +26,7 @@ typedef struct wsgi_owner_s  wsgi_owner_t;
 
 struct wsgi_owner_s {
     PyObject      *object;
+    int            close;           /* object.close() is to be called */
     wsgi_owner_t  *next;
 };
 
@@ -35,7 +36,8 @@ static _Atomic(wsgi_owner_t *)  wsgi_released;
 static int wsgi_response_no_body(const wsgi_request_t *request);
 static int wsgi_response_send(wsgi_request_t *request, nwsgi_message_t *msg);
 static void wsgi_response_head(wsgi_request_t *request, nwsgi_message_t *msg);
-static uint64_t wsgi_response_own(PyObject *chunk);
+static void wsgi_response_user(wsgi_request_t *request, nwsgi_message_t *msg);
+static uint64_t wsgi_response_own(PyObject *object, int close);
 static void wsgi_response_excess(wsgi_request_t *request);
 
 
@@ -99,18 +101,64 @@ wsgi_response_chunk(wsgi_request_t *request, PyObject *chunk)
     }
 
     if (n > WSGI_COPY_MAX) {
-        msg.owner = wsgi_response_own(chunk);
+        msg.owner = wsgi_response_own(chunk, 0);
     }
 
     return wsgi_response_send(request, &msg);
 }
 
 
+int
+wsgi_response_file(wsgi_request_t *request, PyObject *result)
+{
+    int              rc;
+    int64_t          len;
+    nwsgi_message_t  msg;
+
+    memset(&msg, 0, sizeof(nwsgi_message_t));
+
+    if (!PyObject_TypeCheck(result, wsgi.file_wrapper_type)
+        || request->state != WSGI_STARTED
+        || wsgi_response_no_body(request))
+    {
+        return 0;
+    }
+
+    rc = wsgi_file_range(result, &msg.fd, &msg.offset, &len);
+    if (rc != 1) {
+        return rc;
+    }
+
+    wsgi_response_length(request, len);
+
+    /* fewer bytes than the file has are honoured, more cannot be */
+
+    if (request->head->content_length > len || len == 0) {
+        return 0;
+    }
+
+    wsgi_response_head(request, &msg);
+
+    msg.flags |= NWSGI_SEND_FILE|NWSGI_SEND_LAST;
+    msg.body_len = (uint64_t) request->left;
+    msg.owner = wsgi_response_own(result, 1);
+
+    if (msg.owner == 0) {
+        PyErr_NoMemory();
+        return -1;
+    }
+
+    request->handed = 1;
+
+    return (wsgi_response_send(request, &msg) == 0) ? 1 : -1;
+}
+
+
 void
-wsgi_response_length(wsgi_request_t *request, Py_ssize_t n)
+wsgi_response_length(wsgi_request_t *request, int64_t n)
 {
     if (request->state == WSGI_STARTED && request->head->content_length == -1) {
-        request->head->content_length = (int64_t) n;
+        request->head->content_length = n;
     }
 }
 
@@ -228,6 +276,28 @@ wsgi_response_head(wsgi_request_t *request, nwsgi_message_t *msg)
                   + head->reason.off;
     msg->reason_len = head->reason.len;
     msg->content_length = (head->code == 204) ? -1 : head->content_length;
+
+    if (request->environ && head->code < 300) {
+        wsgi_response_user(request, msg);
+    }
+}
+
+
+/* What an application of wsgi_access has made of REMOTE_USER; borrowed. */
+
+static void
+wsgi_response_user(wsgi_request_t *request, nwsgi_message_t *msg)
+{
+    PyObject  *user;
+
+    user = PyDict_GetItemString(request->environ, "REMOTE_USER");
+
+    if (user && PyUnicode_Check(user)
+        && PyUnicode_KIND(user) == PyUnicode_1BYTE_KIND)
+    {
+        msg->user = (const char *) PyUnicode_1BYTE_DATA(user);
+        msg->user_len = (uint32_t) PyUnicode_GET_LENGTH(user);
+    }
 }
 
 
@@ -251,7 +321,7 @@ wsgi_response_excess(wsgi_request_t *request)
 /* A reference for the host; 0, when there is no memory: it has to copy. */
 
 static uint64_t
-wsgi_response_own(PyObject *chunk)
+wsgi_response_own(PyObject *object, int close)
 {
     wsgi_owner_t  *owner;
 
@@ -261,7 +331,8 @@ wsgi_response_own(PyObject *chunk)
         return 0;
     }
 
-    owner->object = Py_NewRef(chunk);
+    owner->object = Py_NewRef(object);
+    owner->close = close;
 
     return (uint64_t) (uintptr_t) owner;
 }
@@ -303,6 +374,11 @@ wsgi_response_drop(void)
 
     for (owner = atomic_exchange(&wsgi_released, NULL); owner; owner = next) {
         next = owner->next;
+
+        if (owner->close && wsgi_call_close(owner->object) != 0) {
+            wsgi_call_failed(NULL, "close");
+        }
+
         Py_DECREF(owner->object);
         PyMem_RawFree(owner);
     }

@@ -39,7 +39,8 @@ static __thread wsgi_thread_t  *wsgi_self;
 static int wsgi_thread_attach(wsgi_thread_t *self, const char *name);
 static void wsgi_thread_detach(wsgi_thread_t *self);
 static void wsgi_thread_publish(wsgi_thread_t *self, uint32_t slot);
-static PyObject *wsgi_thread_stack(unsigned long ident);
+static wsgi_thread_t *wsgi_thread_runner(uint32_t slot, uint64_t serial);
+static void wsgi_thread_log(wsgi_thread_t *thread, PyObject *text);
 
 
 int
@@ -103,6 +104,7 @@ wsgi_thread_detach(wsgi_thread_t *self)
 {
     wsgi_errors_flush();
     wsgi_link_free(self);
+    Py_CLEAR(self->input);
     wsgi_head_free(&self->head);
 
     wsgi_self = NULL;
@@ -216,49 +218,35 @@ wsgi_thread_interrupt(uint32_t slot, uint64_t serial, uint32_t reason)
 {
     int                found;
     PyObject          *text;
-    const char        *p;
-    Py_ssize_t         len;
-    wsgi_slot_t       *s;
     wsgi_thread_t     *thread;
     PyGILState_STATE   gil;
 
-    (void) reason;          /* NWSGI_TIMEOUT is the only one */
-
-    s = &wsgi_slots[slot];
     found = 0;
     text = NULL;
 
     gil = PyGILState_Ensure();
 
-    thread = s->thread;
+    thread = wsgi_thread_runner(slot, serial);
 
-    if (thread == NULL || atomic_load(&s->serial) != serial) {
-        goto done;
+    if (thread && reason == NWSGI_TIMEOUT) {
+        text = PyObject_CallMethod(wsgi.boot, "stack", "k", thread->ident);
+
+        /* Python code has run, so the GIL may have been away: look again */
+
+        thread = wsgi_thread_runner(slot, serial);
     }
 
-    text = wsgi_thread_stack(thread->ident);
+    /* from here on the GIL stays here, and the thread cannot end its job */
 
-    /*
-     * Python code has run, so the GIL may have been away: look again.  From
-     * here on it stays here, and the thread cannot end its job.
-     */
+    if (thread) {
+        wsgi_thread_log(thread, text);
 
-    if (s->thread != thread || atomic_load(&s->serial) != serial) {
-        goto done;
+        thread->interrupted = 1;
+        found = PyThreadState_SetAsyncExc(thread->ident,
+                                          reason == NWSGI_TIMEOUT
+                                              ? wsgi.request_timeout
+                                              : wsgi.request_cancelled);
     }
-
-    p = text ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
-
-    if (p) {
-        wsgi_host->log(thread->request->job, NWSGI_LOG_ERR, p, (size_t) len);
-    }
-
-    PyErr_Clear();
-
-    thread->interrupted = 1;
-    found = PyThreadState_SetAsyncExc(thread->ident, wsgi.request_timeout);
-
-done:
 
     Py_XDECREF(text);
     PyErr_Clear();
@@ -268,18 +256,34 @@ done:
 }
 
 
-static PyObject *
-wsgi_thread_stack(unsigned long ident)
+/* The thread of a slot if it runs this job, or NULL. */
+
+static wsgi_thread_t *
+wsgi_thread_runner(uint32_t slot, uint64_t serial)
 {
-    PyObject  *text;
+    wsgi_slot_t  *s;
 
-    text = PyObject_CallMethod(wsgi.boot, "stack", "k", ident);
+    s = &wsgi_slots[slot];
 
-    if (text && !PyUnicode_Check(text)) {
-        Py_CLEAR(text);
+    return (atomic_load(&s->serial) == serial) ? s->thread : NULL;
+}
+
+
+static void
+wsgi_thread_log(wsgi_thread_t *thread, PyObject *text)
+{
+    const char  *p;
+    Py_ssize_t   len;
+
+    if (text == NULL || !PyUnicode_Check(text)) {
+        return;
     }
 
-    return text;
+    p = PyUnicode_AsUTF8AndSize(text, &len);
+
+    if (p) {
+        wsgi_host->log(thread->request->job, NWSGI_LOG_ERR, p, (size_t) len);
+    }
 }
 
 
