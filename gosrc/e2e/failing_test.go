@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// context is what nginx adds to the log lines of a request.
-const context = `.*client: 127\.0\.0\.1, server: .*, request: "`
+// inContext is what nginx adds to the log lines of a request.
+const inContext = `.*client: 127\.0\.0\.1, server: .*, request: "`
 
 // Applications that break the rules before anything was sent: a 500 that says
 // nothing to the client, and a line that says what was wrong.
@@ -45,7 +45,7 @@ func TestFailsBeforeHeaders(t *testing.T) {
 			assert.Equal(t, 500, a.Status)
 			assert.NotContains(t, a.Body, "Traceback")
 			n.waitLog(`\[error\].*` + reason)
-			n.waitLog(`\[error\]` + context + `GET /failing/` + endpoint + ` HTTP`)
+			n.waitLog(`\[error\]` + inContext + `GET /failing/` + endpoint + ` HTTP`)
 		})
 	}
 	assert.Equal(t, "plain", n.text(t, "/response/plain"), "afterwards")
@@ -75,7 +75,7 @@ func TestFailsAfterHeaders(t *testing.T) {
 			assert.Equal(t, framing, r.Framing)
 			assert.Equal(t, "a part", r.Body)
 			assert.True(t, r.cut(), "the response looks complete")
-			n.waitLog(`\[error\]` + context + `GET /failing/` + endpoint + ` HTTP`)
+			n.waitLog(`\[error\]` + inContext + `GET /failing/` + endpoint + ` HTTP`)
 		})
 	}
 }
@@ -131,7 +131,7 @@ func TestBadStatus(t *testing.T) {
 		require.True(t, r.complete())
 		assert.Equal(t, "plain", w.get("/response/plain").Body, "after %q", status)
 	}
-	n.waitLog(`\[error\].*status.*` + context + `GET /failing/status`)
+	n.waitLog(`\[error\].*status.*` + inContext + `GET /failing/status`)
 }
 
 // Wrong header names and values: the same.
@@ -157,7 +157,7 @@ func TestBadHeader(t *testing.T) {
 		require.True(t, r.complete())
 		assert.Equal(t, "plain", w.get("/response/plain").Body, "after %s", query)
 	}
-	n.waitLog(`\[error\].*header.*` + context + `GET /failing/header`)
+	n.waitLog(`\[error\].*header.*` + inContext + `GET /failing/header`)
 }
 
 // A message of its own for each wrong argument of start_response.

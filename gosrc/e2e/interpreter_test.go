@@ -163,8 +163,8 @@ func whichApp(text string) string {
 
 func TestPythonExecutable(t *testing.T) {
 	t.Parallel()
-	n := start(t, `wsgi_python_executable /opt/some/python;`+kitchen)
-	assert.Equal(t, "/opt/some/python", n.interpreter(t).Executable)
+	n := start(t, `wsgi_python_executable {{.Dir}}/own-python;`+kitchen, file("own-python", ""))
+	assert.Equal(t, n.Dir+"/own-python", n.interpreter(t).Executable)
 }
 
 func TestPythonOptimize(t *testing.T) {

@@ -31,7 +31,7 @@ func TestLog(t *testing.T) {
 		t.Run(endpoint, func(t *testing.T) {
 			assert.Equal(t, 200, n.get(t, "/logs/"+endpoint).Status)
 			for _, line := range lines {
-				n.waitLog(`\[\w+\] .*` + line + context + `GET /logs/` + endpoint + ` HTTP`)
+				n.waitLog(`\[\w+\] .*` + line + inContext + `GET /logs/` + endpoint + ` HTTP`)
 			}
 		})
 	}
@@ -59,7 +59,7 @@ func TestLogChainedTraceback(t *testing.T) {
 		"KeyError: 'the cause'", "direct cause of the following exception",
 		"ValueError: the effect", `logs\.py", line \d+, in chained`,
 	} {
-		n.waitLog(`\[error\] .*` + line + context + `GET /logs/chained HTTP`)
+		n.waitLog(`\[error\] .*` + line + inContext + `GET /logs/chained HTTP`)
 	}
 }
 
@@ -74,7 +74,7 @@ func TestLogLong(t *testing.T) {
 
 	assert.Equal(t, 200, n.get(t, "/logs/many_lines").Status)
 	n.waitLog(`many 499\b`)
-	assert.Equal(t, 500, n.countLog(`many \d+`+context))
+	assert.Equal(t, 500, n.countLog(`many \d+`+inContext))
 	log := n.log()
 	assert.Less(t, strings.Index(log, "many 10,"), strings.Index(log, "many 11,"))
 	assert.Less(t, strings.Index(log, "many 0,"), strings.Index(log, "many 499,"))

@@ -52,7 +52,7 @@ func TestTimeout(t *testing.T) {
 			t.Parallel()
 			n := start(t, timeoutServer, allowLog("was not ended in time"))
 			need504(t, n, "/timing/"+endpoint, 400*time.Millisecond)
-			n.waitLog(`\[error\].*` + context + `GET /timing/` + endpoint)
+			n.waitLog(`\[error\].*` + inContext + `GET /timing/` + endpoint)
 			n.waitLog(`File ".*/kitchen/timing\.py", line \d+, ` + function)
 
 			assert.Equal(t, "plain", n.text(t, "/response/plain"), "the thread is replaced")

@@ -17,6 +17,14 @@ def sleep(environ, start_response):
     return reply(start_response, "slept")
 
 
+def nap(environ, start_response):
+    """Notes that it is here, then sleeps: /seconds/name"""
+    seconds, name = rest(environ).split("/")
+    note(name, "here")
+    time.sleep(float(seconds))
+    return reply(start_response, "slept")
+
+
 def spin(environ, start_response):
     end = time.monotonic() + float(rest(environ))
     while time.monotonic() < end:

@@ -1,0 +1,159 @@
+//go:build e2e
+
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// load is a number of clients that ask without a pause, GET and POST by turns
+// on connections kept alive, until stop.
+type load struct {
+	t     *testing.T
+	n     *instance
+	done  atomic.Bool
+	quits atomic.Bool // nginx goes: refused connections are no failures
+	count atomic.Int64
+	wg    sync.WaitGroup
+	lock  sync.Mutex
+	fails []string
+}
+
+func startLoad(t *testing.T, n *instance, clients int) *load {
+	l := &load{t: t, n: n}
+	for range clients {
+		l.wg.Add(1)
+		go l.client()
+	}
+	return l
+}
+
+// more waits until "count" further requests have been answered.
+func (l *load) more(count int64) {
+	l.t.Helper()
+	target := l.count.Load() + count
+	l.n.wait("the load", func() bool { return l.count.Load() >= target || l.failed() })
+}
+
+func (l *load) failed() bool {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return len(l.fails) > 0
+}
+
+// quitting says that nginx is about to end.
+func (l *load) quitting() { l.quits.Store(true) }
+
+// stop ends the clients and fails the test if one of them was let down.
+func (l *load) stop() {
+	l.t.Helper()
+	l.done.Store(true)
+	l.wg.Wait()
+	assert.Empty(l.t, l.fails, "of %d requests", l.count.Load())
+}
+
+func (l *load) client() {
+	defer l.wg.Done()
+	for !l.done.Load() {
+		conn, err := net.DialTimeout("tcp", l.n.Addr, patience)
+		if err != nil {
+			if l.quits.Load() {
+				return
+			}
+			l.fail("connect: %v", err)
+			return
+		}
+		l.connection(conn)
+		_ = conn.Close()
+	}
+}
+
+func (l *load) fail(format string, args ...any) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.fails = append(l.fails, fmt.Sprintf(format, args...))
+}
+
+// connection asks until the server closes.  Only a clean end where a response
+// would begin, on a connection that had been used, is the server's right: the
+// request may be sent again on another one.
+func (l *load) connection(conn net.Conn) {
+	r := &lineReader{conn: conn}
+	for used := 0; !l.done.Load(); used++ {
+		text := "GET /response/plain HTTP/1.1\r\nHost: a\r\n\r\n"
+		want := "plain"
+		if used%2 == 1 {
+			text = "POST /body/echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\necho"
+			want = "echo"
+		}
+		r.atStart = true
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		_, err := io.WriteString(conn, text)
+		var got string
+		if err == nil {
+			got, err = r.response(want)
+		}
+		switch {
+		case err == nil && got == want:
+			l.count.Add(1)
+		case (used > 0 || l.quits.Load()) && r.atStart && cleanEnd(err):
+			return
+		default:
+			l.fail("request %d: %q, %v", used, got, err)
+			return
+		}
+		if r.closes {
+			return
+		}
+	}
+}
+
+func cleanEnd(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE)
+}
+
+// lineReader reads the short responses of the load.
+type lineReader struct {
+	conn    net.Conn
+	atStart bool // nothing of the response has come
+	closes  bool // the server said that it closes
+}
+
+// response reads one that ends in "body", its last part.
+func (r *lineReader) response(body string) (string, error) {
+	var got strings.Builder
+	buf := make([]byte, 4096)
+	for {
+		n, err := r.conn.Read(buf)
+		if n > 0 {
+			r.atStart = false
+			got.Write(buf[:n])
+		}
+		text := got.String()
+		if head, rest, found := strings.Cut(text, "\r\n\r\n"); found && rest == body {
+			r.closes = strings.Contains(head, "Connection: close")
+			if !strings.HasPrefix(head, "HTTP/1.1 200 ") {
+				return text, errors.New("not a 200")
+			}
+			return rest, nil
+		}
+		if err != nil {
+			return text, err
+		}
+	}
+}
