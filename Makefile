@@ -139,7 +139,7 @@ build/venv/installed: ci/requirements.txt build/config.mk
 	@ci/make-venv.sh $(PYTHON) build/venv
 
 go-modules:  ## the Go modules, so that nothing else needs a network
-	$(ENV) go mod download
+	@$(ENV) go mod download
 
 
 # Checks

@@ -63,7 +63,7 @@ test ! -f /etc/pip.conf || cp /etc/pip.conf "$root/etc/"
 git clone -q --no-hardlinks "$repo" "$root/root/ngx_wsgi"
 
 echo "running: $command"
-env -u TMPDIR -u LD_PRELOAD -u BUILD -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
+env -u TMPDIR -u PIP_FIND_LINKS -u LD_PRELOAD -u BUILD -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
     HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     chroot "$root" sh -c "cd ~/ngx_wsgi && $command"
 echo "$release, $what: passed"

@@ -112,8 +112,16 @@ else
         "root, or sudo, which is not there"
 fi
 
+mkdir -p build
+log=build/install-deps.log
+: > $log
+
 apt() {
-    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -q "$@"
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get -y -q "$@" \
+        >> $log 2>&1 || {
+            tail -n 12 $log >&2
+            die "apt-get $1 has failed; all of what it said is in $log"
+        }
 }
 
 # Debian 12 has Go 1.19, its backports have one that is new enough.  The mirror
@@ -163,16 +171,13 @@ fi
 apt update
 case $packages in *" golang") choose_go ;; esac
 
-echo "installing:$packages"
+echo "installing:$packages (apt-get writes to $log)"
 # shellcheck disable=SC2086
-apt install --no-install-recommends $packages \
-    || die "apt-get could not install:$packages"
+apt install --no-install-recommends $packages
 
 # Nor is it to start with the machine, just because it is a tool of ours.
 case "$packages " in
 *" nginx "*)
-    if command -v systemctl > /dev/null; then
-        $as_root systemctl disable nginx > /dev/null 2>&1 || true
-    fi
+    $as_root update-rc.d nginx disable >> $log 2>&1 || true
     echo "nginx was installed, but not started nor enabled" ;;
 esac
