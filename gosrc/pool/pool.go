@@ -1,0 +1,295 @@
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package pool keeps the threads of the pools.
+//
+// Each pool has as many threads that take jobs as its configuration says.  One
+// that does not come back from a job in which an exception was raised is given
+// up: it leaves when it comes back, and another takes its place at once.  What
+// bounds that is the number of slots, which are handed out lowest first and
+// come back when a thread has left.  After Close no thread is started.
+package pool
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/clock"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/config"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/log"
+)
+
+// Grace is how long a thread may take to come back after an exception was
+// raised in it.  Python code meets the exception within milliseconds, a second
+// is enough for "finally" blocks, and the pool is one thread short meanwhile.
+const Grace = time.Second
+
+// Retry is the pause before a thread is started again that could not be: it
+// lacked memory, which more threads at once will not give back.
+const Retry = time.Second
+
+// Executor is what runs and stops a thread.
+type Executor interface {
+	// Run makes the calling OS thread a thread of pool "pool", under "slot",
+	// and returns when it has left.
+	Run(slot, pool uint32, name string) error
+	// Leave tells the thread to return from Run after its present job.
+	Leave(slot uint32)
+	// Job tells what the thread does: the serial of a request, 0 for none,
+	// its application and how long it has run.
+	Job(slot uint32) (serial uint64, app uint32, age time.Duration)
+}
+
+// Job is a request in the hands of a thread.
+type Job struct {
+	Serial uint64
+	App    uint32
+	Age    time.Duration
+	Slot   uint32
+	Thread string // its name, "default-1"
+}
+
+// Manager keeps the threads of all pools.  Safe for concurrent use.
+type Manager struct {
+	conf  *config.Config
+	exec  Executor
+	clock clock.Clock
+	log   log.Logger
+	limit int
+
+	mu     sync.Mutex
+	pools  []pool
+	slots  []*thread // by slot; nil: free
+	living int
+	closed bool
+	gone   chan struct{}
+}
+
+type pool struct {
+	serving int // threads that were not given up
+	started int // all that ever were: their names are numbered
+	short   bool
+}
+
+// New returns a manager of the configuration's pools, without a thread yet.
+// "slots" is the most that can live at a time.
+func New(conf *config.Config, slots int, exec Executor, c clock.Clock,
+	logger log.Logger) *Manager {
+
+	return &Manager{
+		conf: conf, exec: exec, clock: c, log: logger, limit: slots,
+		pools: make([]pool, len(conf.Pools)),
+		gone:  make(chan struct{}),
+	}
+}
+
+// Start starts the threads of all pools.  Call once.
+func (m *Manager) Start() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.fill()
+}
+
+// Close ends the starting of threads; the executor makes those that there are
+// return from Run.  Gone tells when they have.
+func (m *Manager) Close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.closed {
+		m.closed = true
+		m.tell()
+	}
+}
+
+// Gone is closed when, after Close, the last thread has left.
+func (m *Manager) Gone() <-chan struct{} {
+	return m.gone
+}
+
+// Running lists the jobs that are being run, also by threads given up.
+func (m *Manager) Running() []Job {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var jobs []Job
+	for _, t := range m.slots {
+		if job, ok := m.job(t); ok {
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs
+}
+
+// Find returns the job with this serial, if a thread runs it.
+func (m *Manager) Find(serial uint64) (Job, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range m.slots {
+		if job, ok := m.job(t); ok && job.Serial == serial {
+			return job, true
+		}
+	}
+	return Job{}, false
+}
+
+// Interrupted says that an exception was raised in the thread that runs "job":
+// if it still runs the same one after Grace, it is given up.
+func (m *Manager) Interrupted(job Job) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.at(job.Slot)
+	if t == nil || !t.advance(suspect) {
+		return
+	}
+	t.serial = job.Serial
+	m.clock.AfterFunc(Grace, func() {
+		defer m.log.Guard("a pool")
+		m.judge(t, job.Serial)
+	})
+}
+
+func (m *Manager) judge(t *thread, serial uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t.state != suspect || t.serial != serial || m.closed {
+		return
+	}
+	job, ok := m.job(t)
+	if !ok || job.Serial != serial {
+		t.advance(serving)
+		return
+	}
+	t.advance(abandoned)
+	m.pools[t.pool].serving--
+	m.exec.Leave(t.slot)
+	m.log.Printf(log.Warn, "thread %q does not come back from a request of"+
+		" application %q, which it runs for %.1f s: another takes its place,"+
+		" %d such threads are waited for", t.name, m.conf.AppName(job.App),
+		job.Age.Seconds(), m.abandoned())
+	m.fill()
+}
+
+// fill starts what the pools lack.  All that follows is called with the lock.
+func (m *Manager) fill() {
+	if m.closed {
+		return
+	}
+	for i := range m.pools {
+		p := &m.pools[i]
+		want := int(m.conf.Pools[i].Threads)
+		for p.serving < want && m.start(uint32(i)) {
+		}
+		if short := p.serving < want; short != p.short {
+			p.short = short
+			m.complain(i, want)
+		}
+	}
+}
+
+func (m *Manager) complain(i int, want int) {
+	name, p := m.conf.Pools[i].Name, &m.pools[i]
+	if p.short {
+		m.log.Printf(log.Crit, "pool %q has %d of its %d threads left: those"+
+			" that do not come back take all %d places", name, p.serving, want,
+			m.limit)
+	} else {
+		m.log.Printf(log.Notice, "pool %q has all its threads again", name)
+	}
+}
+
+func (m *Manager) start(pool uint32) bool {
+	slot := 0
+	for slot < len(m.slots) && m.slots[slot] != nil {
+		slot++
+	}
+	if slot == m.limit {
+		return false
+	}
+	if slot == len(m.slots) {
+		m.slots = append(m.slots, nil)
+	}
+	p := &m.pools[pool]
+	p.serving++
+	p.started++
+	m.living++
+	t := &thread{
+		slot: uint32(slot),
+		pool: pool,
+		name: fmt.Sprintf("%s-%d", m.conf.Pools[pool].Name, p.started),
+	}
+	m.slots[slot] = t
+	go m.run(t)
+	return true
+}
+
+// run is the life of a thread.  The OS thread is never unlocked: it ends with
+// the goroutine, and what Python has kept for it goes as well.
+func (m *Manager) run(t *thread) {
+	runtime.LockOSThread()
+	err := fmt.Errorf("it panicked")
+	defer func() { m.left(t, err) }()
+	defer m.log.Guard("thread " + t.name)
+	err = m.exec.Run(t.slot, t.pool, t.name)
+}
+
+func (m *Manager) left(t *thread, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := t.state
+	t.advance(gone)
+	m.slots[t.slot] = nil
+	m.living--
+	if was == abandoned {
+		m.log.Printf(log.Notice, "thread %q has come back and left", t.name)
+	} else {
+		m.pools[t.pool].serving--
+	}
+	if m.closed {
+		m.tell()
+		return
+	}
+	if err == nil {
+		m.fill()
+		return
+	}
+	m.log.Printf(log.Err, "thread %q has ended: %v; it is started again in %v",
+		t.name, err, Retry)
+	m.clock.AfterFunc(Retry, func() {
+		defer m.log.Guard("a pool")
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.fill()
+	})
+}
+
+func (m *Manager) tell() {
+	if m.living == 0 {
+		close(m.gone)
+	}
+}
+
+func (m *Manager) at(slot uint32) *thread {
+	if int(slot) >= len(m.slots) {
+		return nil
+	}
+	return m.slots[slot]
+}
+
+func (m *Manager) job(t *thread) (Job, bool) {
+	if t == nil {
+		return Job{}, false
+	}
+	serial, app, age := m.exec.Job(t.slot)
+	return Job{serial, app, age, t.slot, t.name}, serial != 0
+}
+
+func (m *Manager) abandoned() int {
+	n := 0
+	for _, t := range m.slots {
+		if t != nil && t.state == abandoned {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,404 @@
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"math/rand"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/clock"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/config"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/log"
+)
+
+// executor is a fake: its threads run what they are given by work(), and look
+// after it whether they are to leave.
+type executor struct {
+	t       *testing.T
+	mu      sync.Mutex
+	changed *sync.Cond
+	threads map[uint32]*fakeThread
+	closed  bool
+	refuse  bool
+	starts  int
+	most    int
+}
+
+type fakeThread struct {
+	pool   uint32
+	name   string
+	serial uint64
+	leave  bool
+}
+
+func newExecutor(t *testing.T) *executor {
+	e := &executor{t: t, threads: map[uint32]*fakeThread{}}
+	e.changed = sync.NewCond(&e.mu)
+	return e
+}
+
+func (e *executor) Run(slot, pool uint32, name string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	defer e.changed.Broadcast()
+	e.starts++
+	if e.refuse {
+		return errors.New("no memory")
+	}
+	if e.threads[slot] != nil {
+		e.t.Errorf("slot %d is used twice", slot)
+	}
+	th := &fakeThread{pool: pool, name: name}
+	e.threads[slot] = th
+	e.most = max(e.most, len(e.threads))
+	e.changed.Broadcast()
+	for th.serial != 0 || !th.leave && !e.closed {
+		e.changed.Wait()
+	}
+	delete(e.threads, slot)
+	return nil
+}
+
+func (e *executor) Leave(slot uint32) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if th := e.threads[slot]; th != nil {
+		th.leave = true
+	}
+	e.changed.Broadcast()
+}
+
+func (e *executor) Job(slot uint32) (uint64, uint32, time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if th := e.threads[slot]; th != nil {
+		return th.serial, 0, time.Minute
+	}
+	return 0, 0, 0
+}
+
+// work gives a job to an idle thread that may take one, 0 ends the job.
+func (e *executor) work(slot uint32, serial uint64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	th := e.threads[slot]
+	if th == nil || serial != 0 && (th.serial != 0 || th.leave) {
+		return false
+	}
+	th.serial = serial
+	e.changed.Broadcast()
+	return true
+}
+
+func (e *executor) close() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.closed = true
+	e.changed.Broadcast()
+}
+
+// await waits until there are "n" threads.
+func (e *executor) await(n int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for len(e.threads) != n {
+		e.changed.Wait()
+	}
+}
+
+func (e *executor) names() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var names []string
+	for slot := uint32(0); len(names) < len(e.threads); slot++ {
+		if th := e.threads[slot]; th != nil {
+			names = append(names, fmt.Sprintf("%d:%d:%s", slot, th.pool, th.name))
+		}
+	}
+	return names
+}
+
+type journal struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+func (j *journal) log(_ log.Level, text string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lines = append(j.lines, text)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Join(j.lines, "\n")
+}
+
+type fixture struct {
+	*Manager
+	exec  *executor
+	clock *clock.Fake
+	said  *journal
+}
+
+func start(t *testing.T, slots int, threads ...uint32) *fixture {
+	conf := &config.Config{Apps: []config.App{{Target: "app:wsgi"}}}
+	for i, n := range threads {
+		name := []string{"default", "slow"}[i]
+		conf.Pools = append(conf.Pools, config.Pool{Name: name, Threads: n})
+	}
+	f := &fixture{exec: newExecutor(t), clock: clock.NewFake(), said: &journal{}}
+	f.Manager = New(conf, slots, f.exec, f.clock, f.said.log)
+	f.Start()
+	t.Cleanup(func() {
+		f.Close()
+		f.exec.close()
+		for slot := range uint32(slots) {
+			f.exec.work(slot, 0)
+		}
+		<-f.Gone()
+		assert.Empty(t, f.exec.names(), "a thread was lost")
+	})
+	return f
+}
+
+// stick lets the thread of a slot run a job and not come back from it.
+func (f *fixture) stick(t *testing.T, slot uint32, serial uint64) Job {
+	require.True(t, f.exec.work(slot, serial))
+	job, ok := f.Find(serial)
+	require.True(t, ok)
+	f.Interrupted(job)
+	return job
+}
+
+func TestEachPoolHasItsThreads(t *testing.T) {
+	f := start(t, 10, 2, 1)
+	f.exec.await(3)
+	assert.Equal(t, []string{"0:0:default-1", "1:0:default-2", "2:1:slow-1"}, f.exec.names())
+}
+
+func TestJobsAreFound(t *testing.T) {
+	f := start(t, 10, 3)
+	f.exec.await(3)
+	assert.Empty(t, f.Running())
+	f.exec.work(1, 42)
+	want := Job{Serial: 42, Age: time.Minute, Slot: 1, Thread: "default-2"}
+	assert.Equal(t, []Job{want}, f.Running())
+	job, ok := f.Find(42)
+	assert.True(t, ok)
+	assert.Equal(t, want, job)
+	_, ok = f.Find(43)
+	assert.False(t, ok)
+}
+
+func TestThreadThatComesBackInTimeStays(t *testing.T) {
+	f := start(t, 10, 2)
+	f.exec.await(2)
+	f.stick(t, 0, 7)
+	f.exec.work(0, 0)
+	f.exec.work(0, 8)
+	f.clock.Advance(Grace)
+	assert.Equal(t, []string{"0:0:default-1", "1:0:default-2"}, f.exec.names())
+	assert.Empty(t, f.said.String())
+}
+
+func TestThreadThatDoesNotComeBackIsReplaced(t *testing.T) {
+	f := start(t, 10, 2)
+	f.exec.await(2)
+	f.stick(t, 0, 7)
+	f.clock.Advance(Grace - 1)
+	assert.Equal(t, 2, f.exec.starts)
+	f.clock.Advance(1)
+	f.exec.await(3)
+	assert.Contains(t, f.said.String(), `thread "default-1" does not come back from a`+
+		` request of application "app:wsgi", which it runs for 60.0 s`)
+
+	f.exec.work(0, 0)
+	f.exec.await(2)
+	assert.Equal(t, []string{"1:0:default-2", "2:0:default-3"}, f.exec.names())
+
+	f.stick(t, 1, 9)
+	f.clock.Advance(Grace)
+	f.exec.await(3)
+	assert.Equal(t, "0:0:default-4", f.exec.names()[0], "a free slot is used again")
+	assert.Contains(t, f.said.String(), `thread "default-1" has come back`)
+}
+
+func TestSecondInterruptionHasItsOwnGrace(t *testing.T) {
+	f := start(t, 10, 1)
+	f.exec.await(1)
+	f.stick(t, 0, 7)
+	f.exec.work(0, 0)
+	f.clock.Advance(Grace / 2)
+	f.stick(t, 0, 8)
+	f.clock.Advance(Grace / 2)
+	assert.Equal(t, 1, f.exec.starts, "the first grace is not the second job's")
+	f.clock.Advance(Grace / 2)
+	f.exec.await(2)
+}
+
+func TestAbandonedThreadIsNotReplacedTwice(t *testing.T) {
+	f := start(t, 10, 1)
+	f.exec.await(1)
+	job := f.stick(t, 0, 7)
+	f.clock.Advance(Grace)
+	f.exec.await(2)
+	f.Interrupted(job)
+	assert.Zero(t, f.clock.Pending())
+	f.Interrupted(Job{Slot: 9, Serial: 1})
+	assert.Zero(t, f.clock.Pending())
+}
+
+func TestNoSlotIsLeft(t *testing.T) {
+	f := start(t, 2, 1)
+	f.exec.await(1)
+	f.stick(t, 0, 7)
+	f.clock.Advance(Grace)
+	f.exec.await(2)
+	f.stick(t, 1, 8)
+	f.clock.Advance(Grace)
+	assert.Contains(t, f.said.String(), `pool "default" has 0 of its 1 threads left`)
+
+	f.exec.work(0, 0)
+	require.Eventually(t, func() bool {
+		return strings.Contains(f.said.String(), "all its threads again")
+	}, 10*time.Second, time.Millisecond)
+	f.exec.await(2)
+	assert.Equal(t, []string{"0:0:default-3", "1:0:default-2"}, f.exec.names())
+}
+
+func TestThreadThatCannotBeStartedIsTriedAgain(t *testing.T) {
+	f := start(t, 10, 1)
+	f.exec.await(1)
+	f.exec.mu.Lock()
+	f.exec.refuse = true
+	f.exec.mu.Unlock()
+	f.stick(t, 0, 7)
+	f.clock.Advance(Grace)
+	require.Eventually(t, func() bool { return f.clock.Pending() == 1 },
+		10*time.Second, time.Millisecond)
+	assert.Contains(t, f.said.String(), `"default-2" has ended: no memory`)
+	f.exec.mu.Lock()
+	f.exec.refuse = false
+	f.exec.mu.Unlock()
+	f.clock.Advance(Retry)
+	f.exec.await(2)
+}
+
+func TestCloseEndsReplacement(t *testing.T) {
+	f := start(t, 10, 2)
+	f.exec.await(2)
+	f.stick(t, 0, 7)
+	f.Close()
+	f.Close()
+	f.exec.close()
+	f.clock.Advance(Grace)
+	f.exec.await(1)
+	select {
+	case <-f.Gone():
+		t.Fatal("a thread is still there")
+	default:
+	}
+	assert.Len(t, f.Running(), 1)
+	f.exec.work(0, 0)
+	<-f.Gone()
+	assert.Equal(t, 2, f.exec.starts)
+}
+
+func TestCloseBeforeStart(t *testing.T) {
+	conf := &config.Config{Pools: []config.Pool{{Name: "default", Threads: 4}}}
+	m := New(conf, 10, newExecutor(t), clock.NewFake(), (&journal{}).log)
+	m.Close()
+	<-m.Gone()
+	m.Start()
+	assert.Zero(t, m.living)
+}
+
+func TestPanicOfAThreadIsKept(t *testing.T) {
+	said := &journal{}
+	c := clock.NewFake()
+	conf := &config.Config{Pools: []config.Pool{{Name: "default", Threads: 1}}}
+	m := New(conf, 10, panicking{}, c, said.log)
+	m.Start()
+	require.Eventually(t, func() bool { return c.Pending() == 1 },
+		10*time.Second, time.Millisecond)
+	assert.Contains(t, said.String(), "panic in thread default-1: no reason")
+	m.Close()
+	<-m.Gone()
+}
+
+type panicking struct{}
+
+func (panicking) Run(uint32, uint32, string) error { panic("no reason") }
+func (panicking) Leave(uint32)                     {}
+func (panicking) Job(uint32) (uint64, uint32, time.Duration) {
+	return 0, 0, 0
+}
+
+func TestStates(t *testing.T) {
+	th := &thread{}
+	assert.False(t, th.advance(abandoned), "only a suspect is given up")
+	assert.True(t, th.advance(suspect))
+	assert.True(t, th.advance(abandoned))
+	assert.False(t, th.advance(serving), "there is no way back")
+	assert.True(t, th.advance(gone))
+	assert.False(t, th.advance(suspect))
+	assert.Equal(t, "serving suspect abandoned gone",
+		fmt.Sprint(serving, " ", suspect, " ", abandoned, " ", gone))
+}
+
+// Jobs begin, end, get stuck and come back at random while time passes: the
+// pools keep their size, no slot is lost or used twice, all leave at the end.
+func TestStress(t *testing.T) {
+	const slots, threads = 40, 8
+	f := start(t, slots, threads, threads)
+	f.exec.await(2 * threads)
+	var group sync.WaitGroup
+	for seed := range int64(4) {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			random := rand.New(rand.NewSource(seed))
+			for i := range 3000 {
+				slot := uint32(random.Intn(slots))
+				switch random.Intn(4) {
+				case 0:
+					f.exec.work(slot, 0)
+				case 1:
+					f.exec.work(slot, uint64(seed*1e6)+uint64(i)+1)
+				case 2:
+					if jobs := f.Running(); len(jobs) > 0 {
+						f.Interrupted(jobs[random.Intn(len(jobs))])
+					}
+				case 3:
+					f.clock.Advance(Grace / 8)
+				}
+			}
+		}()
+	}
+	group.Wait()
+	for slot := range uint32(slots) {
+		f.exec.work(slot, 0)
+	}
+	f.clock.Advance(2 * Grace)
+	require.Eventually(t, func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.living == 2*threads
+	}, 10*time.Second, time.Millisecond)
+	f.exec.await(2 * threads)
+	assert.LessOrEqual(t, f.exec.most, slots)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	assert.Equal(t, []int{threads, threads}, []int{f.pools[0].serving, f.pools[1].serving})
+}
