@@ -43,6 +43,7 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' \
 root=$(mktemp -d "${TMPDIR:-/tmp}/ngx_wsgi-$release.XXXXXX")
 test "${KEEP:-}" || trap 'umount -R "$root"/* 2> /dev/null || true
                           rm -rf --one-file-system "$root"' EXIT
+chmod 755 "$root"
 
 echo "debootstrap $release, from $mirror, in $root"
 debootstrap --variant=minbase "$release" "$root" "$mirror" \
