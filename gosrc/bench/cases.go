@@ -1,0 +1,143 @@
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+const (
+	helloSize = len("Hello, World!\n")
+	fileName  = "file" // in the root of each server, as large as its answer
+)
+
+// request is what the load generator sends, again and again.
+type request struct {
+	Path    string   // without the leading slash
+	Body    int      // bytes to POST; 0 is a GET
+	Headers []string // "Name: value"
+}
+
+// workload is one row of the table: what is asked, and what answers.
+type workload struct {
+	Name string
+	What string
+	Size int // of the response's body, by which a wrong answer is noticed
+	request
+	site
+}
+
+// site is how a server is set up: with an application for wsgi_pass, or with
+// what plain nginx does, or with a peer behind plain nginx.
+type site struct {
+	App      string // "module:callable"
+	Package  string // of the virtualenv, that the application needs
+	Location string // directives of nginx's own
+	Peer     *peer
+}
+
+// baseline is what everything else is compared with.
+var baseline = workload{
+	Name: "return", What: "nginx `return 200`", Size: helloSize,
+	site: site{Location: `return 200 "Hello, World!\n";`},
+}
+
+func pure(name, what, app string, size int, req request) workload {
+	return workload{
+		Name: name, What: what, Size: size, request: req, site: site{App: "plain:" + app},
+	}
+}
+
+func framework(name, what string) workload {
+	return workload{
+		Name: name, What: what, Size: helloSize,
+		site: site{App: name + "_hello:application", Package: name},
+	}
+}
+
+// static is the yardstick for bodies: nginx sends the same bytes from a file.
+func static(name, what string, size int) workload {
+	return workload{
+		Name: name, What: what, Size: size, request: request{Path: fileName},
+		site: site{Location: "sendfile on;"},
+	}
+}
+
+var workloads = []workload{
+	pure("hello", "hello", "hello", helloSize, request{}),
+	pure("headers", "hello, 30 request headers", "hello", helloSize,
+		request{Headers: manyHeaders(30)}),
+	pure("echo", "POST of 1 KB, echoed", "echo", 1024, request{Body: 1024}),
+	pure("10k", "10 KB body", "body_10k", 10240, request{}),
+	static("file10k", "nginx, 10 KB file", 10240),
+	pure("1m", "1 MB body", "body_1m", 1<<20, request{}),
+	static("file1m", "nginx, 1 MB file", 1<<20),
+	pure("sleep", "sleep(20 ms)", "sleep", helloSize, request{}),
+	framework("flask", "Flask"),
+	framework("django", "Django"),
+}
+
+// manyHeaders returns those that a browser sends and more, n with Host.
+func manyHeaders(n int) []string {
+	headers := []string{
+		"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+		"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+		"Accept-Language: en-US,en;q=0.5",
+		"Accept-Encoding: gzip, deflate, br",
+		"Cookie: sessionid=0123456789abcdef0123456789abcdef; csrftoken=fedcba9876543210",
+		"Referer: https://www.example.com/some/page?with=arguments",
+		"Cache-Control: max-age=0",
+		"If-Modified-Since: Sat, 01 Jun 2024 12:00:00 GMT",
+		"X-Forwarded-For: 203.0.113.7",
+		"X-Forwarded-Proto: https",
+	}
+	for i := len(headers) + 1; i < n; i++ {
+		headers = append(headers, fmt.Sprintf("X-Example-Header-%d: the value of header %d", i, i))
+	}
+	return headers
+}
+
+// httpRequest returns the same request for net/http.
+func (q request) httpRequest(url string) (*http.Request, error) {
+	method := http.MethodGet
+	if q.Body > 0 {
+		method = http.MethodPost
+	}
+	r, err := http.NewRequest(method, url, strings.NewReader(strings.Repeat("x", q.Body)))
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range q.Headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, value)
+	}
+	return r, nil
+}
+
+// choose returns the workloads that a comma-separated list names, in its order.
+func choose(list string) ([]workload, error) {
+	if list == "" {
+		return workloads, nil
+	}
+	var chosen []workload
+	for _, name := range strings.Split(list, ",") {
+		i := slices.IndexFunc(workloads, func(w workload) bool { return w.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no case %q, but: %s", name, names(workloads))
+		}
+		chosen = append(chosen, workloads[i])
+	}
+	return chosen, nil
+}
+
+func names(list []workload) string {
+	var b []string
+	for _, w := range list {
+		b = append(b, w.Name)
+	}
+	return strings.Join(b, ",")
+}
