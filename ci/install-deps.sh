@@ -69,6 +69,7 @@ need pkg-config command -v pkg-config
 need ca-certificates test -s /etc/ssl/certs/ca-certificates.crt
 need curl command -v curl
 need procps command -v ps
+need wrk command -v wrk
 need shellcheck command -v shellcheck
 need universal-ctags sh -c 'ctags --version | grep -q Universal'
 
