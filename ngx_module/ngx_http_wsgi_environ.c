@@ -1,0 +1,414 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The CGI variables of a request.
+ *
+ * PATH_INFO comes from nginx's own idea of the path, $uri: percent-decoded,
+ * "//" and "/../" resolved, "rewrite" applied, as with uwsgi_params.  So what
+ * the application routes by is what nginx chose the location by, and "deny" in
+ * "location /admin/" holds for "/x/../admin/", too.  Who needs the spelling of
+ * the client has REQUEST_URI and RAW_URI.
+ *
+ * REMOTE_USER is not among them: $remote_user is what a client says of itself,
+ * and only in a location with auth_basic has anybody asked for a password.
+ * There "wsgi_param REMOTE_USER $remote_user" passes it on.
+ */
+
+
+#include "ngx_http_wsgi_block.h"
+
+
+static ngx_int_t ngx_http_wsgi_collect_request(ngx_http_wsgi_build_t *b);
+static void ngx_http_wsgi_collect_path(ngx_http_wsgi_build_t *b);
+static ngx_int_t ngx_http_wsgi_collect_root(ngx_http_wsgi_build_t *b);
+static ngx_int_t ngx_http_wsgi_collect_server(ngx_http_wsgi_build_t *b);
+static void ngx_http_wsgi_collect_client(ngx_http_wsgi_build_t *b);
+static void ngx_http_wsgi_collect_content(ngx_http_wsgi_build_t *b);
+static in_port_t ngx_http_wsgi_server_port(ngx_http_wsgi_build_t *b);
+static void ngx_http_wsgi_number(ngx_str_t *s, u_char *buf, uint64_t n);
+
+
+static ngx_str_t  ngx_http_wsgi_names[] = {
+    ngx_string("REQUEST_METHOD"),
+    ngx_string("SCRIPT_NAME"),
+    ngx_string("PATH_INFO"),
+    ngx_string("QUERY_STRING"),
+    ngx_string("REQUEST_URI"),
+    ngx_string("RAW_URI"),
+    ngx_string("SERVER_PROTOCOL"),
+    ngx_string("SERVER_NAME"),
+    ngx_string("SERVER_PORT"),
+    ngx_string("SERVER_ADDR"),
+    ngx_string("REMOTE_ADDR"),
+    ngx_string("REMOTE_PORT"),
+    ngx_string("DOCUMENT_ROOT"),
+    ngx_string("wsgi.url_scheme"),
+    ngx_string("REQUEST_SCHEME"),
+    ngx_string("HTTPS"),
+    ngx_string("CONTENT_TYPE"),
+    ngx_string("CONTENT_LENGTH"),
+    ngx_string("HTTP_HOST"),
+    ngx_string("nginx.request_id")
+};
+
+
+static uint32_t  ngx_http_wsgi_hashes[NGX_HTTP_WSGI_NVARS];
+
+
+ngx_int_t
+ngx_http_wsgi_collect_vars(ngx_http_wsgi_build_t *b)
+{
+    ngx_uint_t  i;
+
+    ngx_memzero(b->values, sizeof(b->values));
+
+    if (ngx_http_wsgi_collect_request(b) != NGX_OK
+        || ngx_http_wsgi_collect_server(b) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_wsgi_collect_client(b);
+    ngx_http_wsgi_collect_content(b);
+
+    for (i = 0; i < NGX_HTTP_WSGI_NVARS; i++) {
+
+        if (b->values[i].data) {
+            b->nvars++;
+            b->size += ngx_http_wsgi_names[i].len + b->values[i].len;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_collect_request(ngx_http_wsgi_build_t *b)
+{
+    ngx_str_t                  *values;
+    ngx_http_request_t         *r;
+    ngx_http_variable_value_t  *vv;
+    ngx_http_wsgi_main_conf_t  *mcf;
+
+    r = b->request;
+    values = b->values;
+
+    values[NGX_HTTP_WSGI_REQUEST_METHOD] = r->method_name;
+    values[NGX_HTTP_WSGI_REQUEST_URI] = r->unparsed_uri;
+    values[NGX_HTTP_WSGI_RAW_URI] = r->unparsed_uri;
+    values[NGX_HTTP_WSGI_SERVER_PROTOCOL] = r->http_protocol;
+
+    /* entries that are there, but empty */
+
+    if (r->args.len) {
+        values[NGX_HTTP_WSGI_QUERY_STRING] = r->args;
+
+    } else {
+        ngx_str_set(&values[NGX_HTTP_WSGI_QUERY_STRING], "");
+    }
+
+    ngx_http_wsgi_collect_path(b);
+
+    if (b->https) {
+        ngx_str_set(&values[NGX_HTTP_WSGI_URL_SCHEME], "https");
+        ngx_str_set(&values[NGX_HTTP_WSGI_HTTPS], "on");
+
+    } else {
+        ngx_str_set(&values[NGX_HTTP_WSGI_URL_SCHEME], "http");
+    }
+
+    values[NGX_HTTP_WSGI_REQUEST_SCHEME] = values[NGX_HTTP_WSGI_URL_SCHEME];
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_wsgi_module);
+
+    vv = ngx_http_get_indexed_variable(r, mcf->request_id);
+
+    if (vv == NULL || vv->not_found) {
+        return NGX_ERROR;
+    }
+
+    values[NGX_HTTP_WSGI_REQUEST_ID].len = vv->len;
+    values[NGX_HTTP_WSGI_REQUEST_ID].data = vv->data;
+
+    return ngx_http_wsgi_collect_root(b);
+}
+
+
+/* SCRIPT_NAME ends and PATH_INFO begins where a segment of the path begins. */
+
+static void
+ngx_http_wsgi_collect_path(ngx_http_wsgi_build_t *b)
+{
+    ngx_str_t           *script, *path, *prefix;
+    ngx_http_request_t  *r;
+
+    r = b->request;
+    prefix = &b->conf->script_prefix;
+
+    script = &b->values[NGX_HTTP_WSGI_SCRIPT_NAME];
+    path = &b->values[NGX_HTTP_WSGI_PATH_INFO];
+
+    *path = r->uri;
+
+    if (prefix->len == 0
+        || prefix->len > r->uri.len
+        || ngx_strncmp(r->uri.data, prefix->data, prefix->len) != 0
+        || (prefix->len < r->uri.len && r->uri.data[prefix->len] != '/'))
+    {
+        ngx_str_set(script, "");
+        return;
+    }
+
+    script->data = r->uri.data;
+    script->len = prefix->len;
+
+    path->data += prefix->len;
+    path->len -= prefix->len;
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_collect_root(ngx_http_wsgi_build_t *b)
+{
+    ngx_str_t                 *root;
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    r = b->request;
+    root = &b->values[NGX_HTTP_WSGI_DOCUMENT_ROOT];
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    if (clcf->root_lengths == NULL) {
+        *root = clcf->root;
+        return NGX_OK;
+    }
+
+    if (ngx_http_script_run(r, root, clcf->root_lengths->elts, 0,
+                            clcf->root_values->elts)
+        == NULL)
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* PEP 3333: neither SERVER_NAME nor SERVER_PORT is ever empty. */
+
+static ngx_int_t
+ngx_http_wsgi_collect_server(ngx_http_wsgi_build_t *b)
+{
+    ngx_str_t                 *name, *addr;
+    ngx_connection_t          *c;
+    ngx_http_request_t        *r;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    r = b->request;
+    c = r->connection;
+
+    ngx_http_wsgi_number(&b->values[NGX_HTTP_WSGI_SERVER_PORT], b->port,
+                         ngx_http_wsgi_server_port(b));
+
+    addr = &b->values[NGX_HTTP_WSGI_SERVER_ADDR];
+
+    if (c->local_sockaddr->sa_family != AF_UNIX) {
+        addr->data = b->addr;
+        addr->len = NGX_SOCKADDR_STRLEN;
+
+        if (ngx_connection_local_sockaddr(c, addr, 0) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    /* a name that is a pattern, or "_", is nobody's name */
+
+    name = &b->values[NGX_HTTP_WSGI_SERVER_NAME];
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    *name = cscf->server_name;
+
+    if (name->len > 1 && name->data[0] != '~'
+        && ngx_strlchr(name->data, name->data + name->len, '*') == NULL)
+    {
+        return NGX_OK;
+    }
+
+    if (r->headers_in.server.len) {
+        *name = r->headers_in.server;
+
+    } else if (addr->len) {
+        *name = *addr;
+
+    } else {
+        ngx_str_set(name, "localhost");
+    }
+
+    return NGX_OK;
+}
+
+
+/* On a UNIX socket there is none but the one that the client has used. */
+
+static in_port_t
+ngx_http_wsgi_server_port(ngx_http_wsgi_build_t *b)
+{
+    u_char              *p, *last;
+    ngx_int_t            n;
+    in_port_t            port;
+    ngx_http_request_t  *r;
+
+    r = b->request;
+
+    port = ngx_inet_get_port(r->connection->local_sockaddr);
+
+    if (port) {
+        return port;
+    }
+
+    if (r->headers_in.host) {
+        p = r->headers_in.host->value.data;
+        last = p + r->headers_in.host->value.len;
+
+        while (last > p && *(last - 1) != ':' && *(last - 1) != ']') {
+            last--;
+        }
+
+        if (last > p && *(last - 1) == ':') {
+            p += r->headers_in.host->value.len;
+            n = ngx_atoi(last, p - last);
+
+            if (n > 0 && n < 65536) {
+                return (in_port_t) n;
+            }
+        }
+    }
+
+    return b->https ? 443 : 80;
+}
+
+
+static void
+ngx_http_wsgi_collect_client(ngx_http_wsgi_build_t *b)
+{
+    in_port_t            port;
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    r = b->request;
+    c = r->connection;
+
+    b->values[NGX_HTTP_WSGI_REMOTE_ADDR] = c->addr_text;
+
+    port = ngx_inet_get_port(c->sockaddr);
+
+    if (port) {
+        ngx_http_wsgi_number(&b->values[NGX_HTTP_WSGI_REMOTE_PORT],
+                             b->remote_port, port);
+    }
+
+    /* the host of HTTP/3 and of an absolute URI is not always in a field */
+
+    if (b->conf->pass_headers && r->headers_in.host == NULL
+        && r->headers_in.server.len)
+    {
+        b->values[NGX_HTTP_WSGI_HTTP_HOST] = r->headers_in.server;
+    }
+}
+
+
+/*
+ * The length is of what can be read, be it that the body was chunked, or that
+ * a subrequest has none.
+ */
+
+static void
+ngx_http_wsgi_collect_content(ngx_http_wsgi_build_t *b)
+{
+    ngx_http_request_t  *r;
+
+    r = b->request;
+
+    if (r->headers_in.content_type) {
+        b->values[NGX_HTTP_WSGI_CONTENT_TYPE] =
+                                            r->headers_in.content_type->value;
+    }
+
+    if (b->body_len == 0
+        && (!b->conf->pass_body
+            || (r->headers_in.content_length_n != 0 && !r->headers_in.chunked)))
+    {
+        return;
+    }
+
+    ngx_http_wsgi_number(&b->values[NGX_HTTP_WSGI_CONTENT_LENGTH], b->length,
+                         b->body_len);
+}
+
+
+u_char *
+ngx_http_wsgi_fill_vars(ngx_http_wsgi_build_t *b, nwsgi_block_t *block,
+    nwsgi_var_t **var, u_char *p)
+{
+    ngx_uint_t    i;
+    nwsgi_var_t  *v;
+
+    if (ngx_http_wsgi_hashes[0] == 0) {
+        for (i = 0; i < NGX_HTTP_WSGI_NVARS; i++) {
+            ngx_http_wsgi_hashes[i] = nwsgi_hash(ngx_http_wsgi_names[i].data,
+                                                 ngx_http_wsgi_names[i].len);
+        }
+    }
+
+    for (i = 0; i < NGX_HTTP_WSGI_NVARS; i++) {
+
+        if (b->values[i].data == NULL) {
+            continue;
+        }
+
+        v = (*var)++;
+
+        p = ngx_http_wsgi_put(block, &v->name, p, &ngx_http_wsgi_names[i]);
+        p = ngx_http_wsgi_put(block, &v->value, p, &b->values[i]);
+
+        v->hash = ngx_http_wsgi_hashes[i];
+
+        switch (i) {
+
+        case NGX_HTTP_WSGI_REQUEST_METHOD:
+            block->method = v->value;
+            break;
+
+        case NGX_HTTP_WSGI_REQUEST_URI:
+            block->uri = v->value;
+            break;
+
+        case NGX_HTTP_WSGI_REMOTE_ADDR:
+            block->client = v->value;
+            break;
+        }
+    }
+
+    return p;
+}
+
+
+static void
+ngx_http_wsgi_number(ngx_str_t *s, u_char *buf, uint64_t n)
+{
+    u_char  *p;
+
+    p = buf + NGX_OFF_T_LEN;
+
+    do {
+        *--p = (u_char) ('0' + n % 10);
+        n /= 10;
+    } while (n);
+
+    s->data = p;
+    s->len = buf + NGX_OFF_T_LEN - p;
+}

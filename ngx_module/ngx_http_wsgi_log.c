@@ -1,0 +1,160 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What applications and the runtime log, line by line, with the context of the
+ * request as long as there is one, and what its block says of it afterwards.
+ */
+
+
+#include "ngx_http_wsgi_module.h"
+
+
+/* half of NGX_MAX_ERROR_STR: the other half is for nginx's context */
+
+#define NGX_HTTP_WSGI_LOG_LINE  1024
+
+
+static void ngx_http_wsgi_write_lines(ngx_log_t *log, ngx_uint_t level,
+    ngx_str_t *text);
+static void ngx_http_wsgi_write_line(ngx_log_t *log, ngx_uint_t level,
+    u_char *p, size_t len);
+static size_t ngx_http_wsgi_log_piece(u_char *p, size_t len);
+static u_char *ngx_http_wsgi_log_context(ngx_log_t *log, u_char *buf,
+    size_t len);
+
+
+void
+ngx_http_wsgi_write_log(ngx_http_wsgi_message_t *m)
+{
+    uint32_t              lost;
+    ngx_log_t             log, *plog;
+    ngx_connection_t     *c;
+    ngx_http_request_t   *r;
+    ngx_http_wsgi_job_t  *job;
+
+    job = m->job;
+    plog = ngx_cycle->log;
+
+    if (job && job->ctx) {
+        r = job->ctx->request;
+        c = r->connection;
+        plog = c->log;
+
+        ngx_http_set_log_request(plog, r);
+
+    } else if (job) {
+        log = *job->log;
+        log.handler = ngx_http_wsgi_log_context;
+        log.data = job;
+        log.action = NULL;
+        plog = &log;
+    }
+
+    ngx_http_wsgi_write_lines(plog, m->level, &m->body);
+
+    ngx_http_wsgi_log_written(m->body.len);
+
+    lost = ngx_http_wsgi_log_lost();
+
+    if (lost) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "wsgi: %uD log messages were lost, they came faster "
+                      "than they could be written", lost);
+    }
+}
+
+
+static void
+ngx_http_wsgi_write_lines(ngx_log_t *log, ngx_uint_t level, ngx_str_t *text)
+{
+    u_char  *p, *last, *end;
+
+    p = text->data;
+    last = p + text->len;
+
+    while (p < last) {
+        end = ngx_strlchr(p, last, LF);
+
+        if (end == NULL) {
+            end = last;
+        }
+
+        ngx_http_wsgi_write_line(log, level, p, end - p);
+
+        p = end + 1;
+    }
+}
+
+
+static void
+ngx_http_wsgi_write_line(ngx_log_t *log, ngx_uint_t level, u_char *p,
+    size_t len)
+{
+    size_t  n;
+
+    if (len && p[len - 1] == CR) {
+        len--;
+    }
+
+    do {
+        n = ngx_http_wsgi_log_piece(p, len);
+
+        if (level == NGX_LOG_DEBUG) {
+            ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0, "wsgi: %*s", n, p);
+
+        } else {
+            ngx_log_error(level, log, 0, "wsgi: %*s", n, p);
+        }
+
+        p += n;
+        len -= n;
+
+    } while (len);
+}
+
+
+/* As much of a line as fits, and no half of a character of UTF-8. */
+
+static size_t
+ngx_http_wsgi_log_piece(u_char *p, size_t len)
+{
+    size_t  n;
+
+    if (len <= NGX_HTTP_WSGI_LOG_LINE) {
+        return len;
+    }
+
+    for (n = NGX_HTTP_WSGI_LOG_LINE; n > NGX_HTTP_WSGI_LOG_LINE - 4; n--) {
+        if ((p[n] & 0xc0) != 0x80) {
+            return n;
+        }
+    }
+
+    return NGX_HTTP_WSGI_LOG_LINE;
+}
+
+
+/* In the manner of ngx_http_log_error(), for a request that is no more. */
+
+static u_char *
+ngx_http_wsgi_log_context(ngx_log_t *log, u_char *buf, size_t len)
+{
+    nwsgi_str_t            client, method, uri;
+    const nwsgi_block_t   *block;
+    ngx_http_wsgi_job_t   *job;
+
+    job = log->data;
+    block = job->job.block;
+
+    client = block->client;
+    method = block->method;
+    uri = block->uri;
+
+    return ngx_snprintf(buf, len,
+                        ", client: %*s, request: \"%*s %*s\" (ended)",
+                        (size_t) client.len, nwsgi_data(block, client),
+                        (size_t) method.len, nwsgi_data(block, method),
+                        (size_t) uri.len, nwsgi_data(block, uri));
+}

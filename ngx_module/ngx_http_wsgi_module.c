@@ -1,0 +1,459 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ */
+
+
+#include "ngx_http_wsgi_module.h"
+
+
+static void *ngx_http_wsgi_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_wsgi_init_main_conf(ngx_conf_t *cf, void *conf);
+static char *ngx_http_wsgi_init_pools(ngx_conf_t *cf,
+    ngx_http_wsgi_main_conf_t *mcf);
+static void *ngx_http_wsgi_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_wsgi_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child);
+static char *ngx_http_wsgi_merge_script_name(ngx_conf_t *cf,
+    ngx_http_wsgi_loc_conf_t *prev, ngx_http_wsgi_loc_conf_t *conf);
+
+
+static ngx_conf_post_t  ngx_http_wsgi_directory_post = {
+    ngx_http_wsgi_check_directory
+};
+
+
+static ngx_conf_post_t  ngx_http_wsgi_file_post = {
+    ngx_http_wsgi_check_file
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_wsgi_optimize_bounds = {
+    ngx_conf_check_num_bounds, 0, 2
+};
+
+
+static ngx_conf_num_bounds_t  ngx_http_wsgi_threads_bounds = {
+    ngx_conf_check_num_bounds, 1, NGX_HTTP_WSGI_MAX_THREADS
+};
+
+
+static ngx_command_t  ngx_http_wsgi_commands[] = {
+
+    { ngx_string("wsgi_python_home"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, python_home),
+      &ngx_http_wsgi_directory_post },
+
+    { ngx_string("wsgi_python_path"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_wsgi_set_python_path,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("wsgi_python_executable"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, python_executable),
+      &ngx_http_wsgi_file_post },
+
+    { ngx_string("wsgi_python_optimize"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, optimize),
+      &ngx_http_wsgi_optimize_bounds },
+
+    { ngx_string("wsgi_directory"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, directory),
+      &ngx_http_wsgi_directory_post },
+
+    { ngx_string("wsgi_env"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_wsgi_set_env,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("wsgi_threads"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_num_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, threads),
+      &ngx_http_wsgi_threads_bounds },
+
+    { ngx_string("wsgi_pool"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_wsgi_set_pool,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("wsgi_preload"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, preload),
+      NULL },
+
+    { ngx_string("wsgi_start_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, start_timeout),
+      NULL },
+
+    { ngx_string("wsgi_shutdown_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, shutdown_timeout),
+      NULL },
+
+    { ngx_string("wsgi_pass"),
+      NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_TAKE12,
+      ngx_http_wsgi_set_pass,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("wsgi_use_pool"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_wsgi_set_use_pool,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("wsgi_param"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE23,
+      ngx_http_wsgi_set_param,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("wsgi_script_name"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_wsgi_set_script_name,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("wsgi_pass_request_headers"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, pass_headers),
+      NULL },
+
+    { ngx_string("wsgi_pass_request_body"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, pass_body),
+      NULL },
+
+    { ngx_string("wsgi_pass_authorization"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, pass_authorization),
+      NULL },
+
+    { ngx_string("wsgi_timeout"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_msec_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, timeout),
+      NULL },
+
+    { ngx_string("wsgi_buffers"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
+      ngx_conf_set_bufs_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, bufs),
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_wsgi_module_ctx = {
+    ngx_http_wsgi_add_variables,           /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    ngx_http_wsgi_create_main_conf,        /* create main configuration */
+    ngx_http_wsgi_init_main_conf,          /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_wsgi_create_loc_conf,         /* create location configuration */
+    ngx_http_wsgi_merge_loc_conf           /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_wsgi_module = {
+    NGX_MODULE_V1,
+    &ngx_http_wsgi_module_ctx,             /* module context */
+    ngx_http_wsgi_commands,                /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    ngx_http_wsgi_init_process,            /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_wsgi_exit_process,            /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static void *
+ngx_http_wsgi_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_str_t                   name = ngx_string("default");
+    ngx_http_wsgi_pool_t       *pool;
+    ngx_http_wsgi_main_conf_t  *mcf;
+
+    mcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_wsgi_main_conf_t));
+    if (mcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     mcf->python_home = { 0, NULL };
+     *     mcf->python_executable = { 0, NULL };
+     *     mcf->directory = { 0, NULL };
+     */
+
+    mcf->optimize = NGX_CONF_UNSET_UINT;
+    mcf->threads = NGX_CONF_UNSET_UINT;
+    mcf->preload = NGX_CONF_UNSET;
+    mcf->start_timeout = NGX_CONF_UNSET_MSEC;
+    mcf->shutdown_timeout = NGX_CONF_UNSET_MSEC;
+
+    if (ngx_array_init(&mcf->path, cf->pool, 4, sizeof(ngx_str_t)) != NGX_OK
+        || ngx_array_init(&mcf->env, cf->pool, 4, sizeof(ngx_keyval_t))
+           != NGX_OK
+        || ngx_array_init(&mcf->pools, cf->pool, 2, sizeof(void *)) != NGX_OK
+        || ngx_array_init(&mcf->apps, cf->pool, 4, sizeof(void *)) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    /* the first pool is the default one, whether it is named or not */
+
+    pool = ngx_http_wsgi_get_pool(cf, mcf, &name);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    mcf->request_id = NGX_ERROR;
+
+    return mcf;
+}
+
+
+static char *
+ngx_http_wsgi_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_wsgi_main_conf_t  *mcf = conf;
+
+    ngx_str_t  name = ngx_string("request_id");
+
+    ngx_conf_init_uint_value(mcf->optimize, 0);
+    ngx_conf_init_value(mcf->preload, 1);
+    ngx_conf_init_msec_value(mcf->start_timeout, 60000);
+    ngx_conf_init_msec_value(mcf->shutdown_timeout, 10000);
+
+    if (mcf->apps.nelts) {
+        mcf->request_id = ngx_http_get_variable_index(cf, &name);
+
+        if (mcf->request_id == NGX_ERROR) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    return ngx_http_wsgi_init_pools(cf, mcf);
+}
+
+
+static char *
+ngx_http_wsgi_init_pools(ngx_conf_t *cf, ngx_http_wsgi_main_conf_t *mcf)
+{
+    ngx_uint_t              i, n;
+    ngx_http_wsgi_pool_t  **pools;
+
+    pools = mcf->pools.elts;
+
+    if (mcf->threads != NGX_CONF_UNSET_UINT) {
+
+        if (pools[0]->threads) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "the threads of the pool \"default\" are set "
+                               "both by \"wsgi_threads\" and in %s:%ui",
+                               pools[0]->file, pools[0]->line);
+            return NGX_CONF_ERROR;
+        }
+
+        pools[0]->threads = mcf->threads;
+    }
+
+    if (pools[0]->threads == 0) {
+        pools[0]->threads = 8;
+    }
+
+    n = 0;
+
+    for (i = 0; i < mcf->pools.nelts; i++) {
+
+        if (i && !pools[i]->declared) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "there is no \"wsgi_pool %V\" for \"wsgi_use_pool\" "
+                          "in %s:%ui",
+                          &pools[i]->name, pools[i]->file, pools[i]->line);
+            return NGX_CONF_ERROR;
+        }
+
+        n += pools[i]->threads;
+    }
+
+    if (n > NGX_HTTP_WSGI_MAX_THREADS) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "the pools have %ui threads, more than %d",
+                           n, NGX_HTTP_WSGI_MAX_THREADS);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static void *
+ngx_http_wsgi_create_loc_conf(ngx_conf_t *cf)
+{
+    ngx_http_wsgi_loc_conf_t  *conf;
+
+    conf = ngx_pcalloc(cf->pool, sizeof(ngx_http_wsgi_loc_conf_t));
+    if (conf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     conf->app = NULL;
+     *     conf->pool = NULL;
+     *     conf->params = NULL;
+     *     conf->script_prefix = { 0, NULL };
+     *     conf->bufs.num = 0;
+     */
+
+    conf->script_name = NGX_CONF_UNSET_UINT;
+    conf->pass_headers = NGX_CONF_UNSET;
+    conf->pass_body = NGX_CONF_UNSET;
+    conf->pass_authorization = NGX_CONF_UNSET;
+    conf->timeout = NGX_CONF_UNSET_MSEC;
+
+    return conf;
+}
+
+
+static char *
+ngx_http_wsgi_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
+{
+    ngx_http_wsgi_loc_conf_t *prev = parent;
+    ngx_http_wsgi_loc_conf_t *conf = child;
+
+    ngx_http_wsgi_pool_t      **pools;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_wsgi_main_conf_t  *mcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wsgi_module);
+
+    ngx_conf_merge_value(conf->pass_headers, prev->pass_headers, 1);
+    ngx_conf_merge_value(conf->pass_body, prev->pass_body, 1);
+    ngx_conf_merge_value(conf->pass_authorization, prev->pass_authorization,
+                         1);
+    ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
+    ngx_conf_merge_bufs_value(conf->bufs, prev->bufs, 8, ngx_pagesize);
+
+    if (conf->params == NULL) {
+        conf->params = prev->params;
+    }
+
+    if (conf->pool == NULL) {
+        pools = mcf->pools.elts;
+        conf->pool = prev->pool ? prev->pool : pools[0];
+    }
+
+    /* "if" and "limit_except" blocks run what their location runs */
+
+    if (clcf->noname && conf->app == NULL) {
+        conf->app = prev->app;
+    }
+
+    if (clcf->lmt_excpt && clcf->handler == NULL && conf->app) {
+        clcf->handler = ngx_http_wsgi_handler;
+    }
+
+    return ngx_http_wsgi_merge_script_name(cf, prev, conf);
+}
+
+
+static char *
+ngx_http_wsgi_merge_script_name(ngx_conf_t *cf, ngx_http_wsgi_loc_conf_t *prev,
+    ngx_http_wsgi_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (conf->script_name == NGX_CONF_UNSET_UINT) {
+        conf->script_prefix = prev->script_prefix;
+    }
+
+    ngx_conf_merge_uint_value(conf->script_name, prev->script_name,
+                              NGX_HTTP_WSGI_SCRIPT_NAME_OFF);
+
+    if (conf->script_name != NGX_HTTP_WSGI_SCRIPT_NAME_AUTO
+        || conf->app == NULL)
+    {
+        return NGX_CONF_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->named
+#if (NGX_PCRE)
+        || clcf->regex
+#endif
+       )
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"wsgi_script_name auto\" has no prefix to take in "
+                           "location \"%V\", which is given by regular "
+                           "expression or named; write the prefix or \"off\"",
+                           &clcf->name);
+        return NGX_CONF_ERROR;
+    }
+
+    conf->script_prefix = clcf->name;
+
+    if (conf->script_prefix.len
+        && conf->script_prefix.data[conf->script_prefix.len - 1] == '/')
+    {
+        conf->script_prefix.len--;
+    }
+
+    return NGX_CONF_OK;
+}

@@ -1,0 +1,410 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the module share.  Unless a comment says "python", every
+ * function runs on the loop.
+ *
+ *   _module.c     directives, create and merge, start and end of the process
+ *   _conf.c       the setters of directives that need more than a stock one
+ *   _library.c    wsgi_library: finds, checks and loads libngx_wsgi.so
+ *   _process.c    one worker: the runtime, the wake-ups, the end
+ *   _host.c       the host table: what Python threads may call (python)
+ *   _handler.c    the life of a request
+ *   _job.c        what a request leaves to Python threads, and its timer
+ *   _block.c      request -> block: _environ.c collects the CGI variables,
+ *                 _fields.c the header fields
+ *   _response.c   messages -> client; _header.c: their header fields
+ *   _log.c        log lines
+ *   _variables.c  $wsgi_*
+ */
+
+
+#ifndef _NGX_HTTP_WSGI_MODULE_H_INCLUDED_
+#define _NGX_HTTP_WSGI_MODULE_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+#include <pthread.h>
+
+#include <nwsgi.h>
+
+#include "ngx_http_wsgi_compat.h"
+
+
+#define NGX_HTTP_WSGI_MAX_THREADS  1024      /* of all pools */
+#define NGX_HTTP_WSGI_MAX_QUEUE    1000000   /* requests of a pool */
+
+
+/* configuration */
+
+typedef struct {
+    ngx_str_t                       name;
+    ngx_uint_t                      index;
+    ngx_uint_t                      threads;
+    ngx_uint_t                      queue;
+    ngx_msec_t                      queue_timeout;     /* 0: no limit */
+
+    u_char                         *file;              /* of the first use */
+    ngx_uint_t                      line;
+
+    unsigned                        declared:1;
+} ngx_http_wsgi_pool_t;
+
+
+typedef struct {
+    ngx_str_t                       target;
+    ngx_str_t                       callable;          /* of a script */
+    ngx_str_t                       name;              /* for log lines */
+    ngx_uint_t                      index;
+} ngx_http_wsgi_app_t;
+
+
+typedef struct {
+    ngx_str_t                       name;
+    uint32_t                        hash;
+    ngx_uint_t                      skip_empty;        /* if_not_empty */
+    ngx_http_complex_value_t        value;
+} ngx_http_wsgi_param_t;
+
+
+typedef struct {
+    ngx_str_t                       python_home;
+    ngx_str_t                       python_executable;
+    ngx_str_t                       directory;
+    ngx_uint_t                      optimize;
+    ngx_uint_t                      threads;
+    ngx_flag_t                      preload;
+    ngx_msec_t                      start_timeout;
+    ngx_msec_t                      shutdown_timeout;
+
+    ngx_array_t                     path;              /* ngx_str_t */
+    ngx_array_t                     env;               /* ngx_keyval_t */
+    ngx_array_t                     pools;             /* of pointers */
+    ngx_array_t                     apps;              /* of pointers */
+
+    ngx_int_t                       request_id;        /* variable's index */
+} ngx_http_wsgi_main_conf_t;
+
+
+#define NGX_HTTP_WSGI_SCRIPT_NAME_OFF     0
+#define NGX_HTTP_WSGI_SCRIPT_NAME_AUTO    1
+#define NGX_HTTP_WSGI_SCRIPT_NAME_PREFIX  2
+
+typedef struct {
+    ngx_http_wsgi_app_t            *app;               /* NULL: no wsgi_pass */
+    ngx_http_wsgi_pool_t           *pool;
+    ngx_array_t                    *params;
+
+    ngx_uint_t                      script_name;
+    ngx_str_t                       script_prefix;     /* no slash at its end */
+
+    ngx_flag_t                      pass_headers;
+    ngx_flag_t                      pass_body;
+    ngx_flag_t                      pass_authorization;
+
+    ngx_msec_t                      timeout;           /* 0: no limit */
+    ngx_bufs_t                      bufs;
+} ngx_http_wsgi_loc_conf_t;
+
+
+typedef struct ngx_http_wsgi_job_s      ngx_http_wsgi_job_t;
+typedef struct ngx_http_wsgi_ctx_s      ngx_http_wsgi_ctx_t;
+typedef struct ngx_http_wsgi_message_s  ngx_http_wsgi_message_t;
+
+
+/*
+ * A message from a Python thread to the loop.  Allocated by the thread, one
+ * piece of memory with all it holds, and freed by the loop.
+ */
+
+typedef enum {
+    NGX_HTTP_WSGI_MESSAGE_SEND = 0,
+    NGX_HTTP_WSGI_MESSAGE_LOG,
+    NGX_HTTP_WSGI_MESSAGE_END
+} ngx_http_wsgi_message_e;
+
+
+struct ngx_http_wsgi_message_s {
+    ngx_http_wsgi_message_t        *next;
+    ngx_http_wsgi_job_t            *job;               /* NULL: log() only */
+    ngx_http_wsgi_message_e         type;
+
+    uint32_t                        flags;             /* NWSGI_SEND_* */
+    uint32_t                        status;
+    uint32_t                        nfields;
+    uint32_t                        level;             /* of a log message */
+    int32_t                         result;            /* of end() */
+    int64_t                         content_length;
+    uint64_t                        owner;
+    size_t                          credit;            /* what send() took */
+    off_t                           offset;            /* of NWSGI_SEND_FILE */
+    ngx_fd_t                        fd;
+
+    ngx_str_t                       reason;
+    ngx_str_t                       body;              /* or text of a log */
+    ngx_keyval_t                   *fields;            /* behind this */
+};
+
+
+/*
+ * What a request shares with Python threads.  Not in r->pool, since it may
+ * outlive the request: malloc()ed with its block behind it, freed by the loop
+ * when the request has let it go and end() or withdraw() has been.
+ */
+
+struct ngx_http_wsgi_job_s {
+    nwsgi_job_t                     job;               /* is the first */
+
+    /* loop only */
+
+    ngx_queue_t                     queue;             /* all jobs */
+    ngx_http_wsgi_ctx_t            *ctx;               /* NULL: let go */
+    ngx_log_t                      *log;               /* of the location */
+    size_t                          size;
+    unsigned                        ended:1;
+
+    /* set before submit(), then read-only */
+
+    size_t                          limit;             /* of "unsent" */
+
+    /* python and loop, atomic */
+
+    uint32_t                        over;
+    uint32_t                        waiting;           /* a thread in wait() */
+    uint64_t                        begun;             /* msec, 0: not yet */
+    uint64_t                        progress;          /* msec */
+    uint64_t                        unsent;            /* bytes, see send() */
+
+    /* python only; the loop reads it after end() */
+
+    uint32_t                        last;
+
+    pthread_mutex_t                 mutex;             /* for wait() */
+    pthread_cond_t                  cond;
+
+    ngx_http_wsgi_message_t         end;
+};
+
+
+/* A piece of the body on its way to the client. */
+
+typedef struct ngx_http_wsgi_buf_s  ngx_http_wsgi_buf_t;
+
+struct ngx_http_wsgi_buf_s {
+    ngx_buf_t                       buf;               /* is the first */
+    ngx_http_wsgi_buf_t            *next;
+    ngx_http_wsgi_message_t        *message;
+};
+
+
+/* The request's side, in r->pool. */
+
+struct ngx_http_wsgi_ctx_s {
+    ngx_http_request_t             *request;
+    ngx_http_wsgi_job_t            *job;               /* NULL: let go */
+    ngx_http_wsgi_app_t            *app;
+    ngx_http_wsgi_pool_t           *pool;
+    ngx_event_t                     timer;
+
+    ngx_http_wsgi_buf_t            *busy;
+    ngx_http_wsgi_buf_t           **last_busy;
+    ngx_http_wsgi_buf_t            *free;
+
+    off_t                           length;            /* promised, or -1 */
+    off_t                           sent;              /* bytes of body */
+
+    ngx_uint_t                      status;            /* 0: no answer yet */
+    uint64_t                        submitted;         /* msec */
+    uint64_t                        begun;
+    uint64_t                        drained;
+    uint64_t                        finished;
+
+    unsigned                        head_sent:1;
+    unsigned                        taken:1;           /* not in the queue */
+};
+
+
+/* One worker process. */
+
+typedef struct {
+    const nwsgi_runtime_t          *runtime;           /* NULL: no Python */
+    ngx_http_wsgi_main_conf_t      *conf;
+    ngx_queue_t                     jobs;
+    ngx_event_t                     posted;
+    uint64_t                        serial;
+    unsigned                        kick:1;
+} ngx_http_wsgi_process_t;
+
+
+extern ngx_module_t             ngx_http_wsgi_module;
+extern ngx_http_wsgi_process_t  ngx_http_wsgi_process;
+
+
+/* _conf.c: setters, called by nginx as ngx_command_t says */
+
+char *ngx_http_wsgi_set_python_path(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_wsgi_set_env(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_wsgi_set_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_wsgi_set_use_pool(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+char *ngx_http_wsgi_set_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_wsgi_set_param(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_wsgi_set_script_name(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+/* Post handlers of paths, which they make full: is it there, is it one? */
+
+char *ngx_http_wsgi_check_directory(ngx_conf_t *cf, void *post, void *data);
+char *ngx_http_wsgi_check_file(ngx_conf_t *cf, void *post, void *data);
+
+/* The pool of that name, made if it is not there; NULL: no memory. */
+ngx_http_wsgi_pool_t *ngx_http_wsgi_get_pool(ngx_conf_t *cf,
+    ngx_http_wsgi_main_conf_t *mcf, ngx_str_t *name);
+
+
+/* _library.c: also the core module that owns "wsgi_library" */
+
+/*
+ * In a worker: loads the library and exchanges tables.  NULL: logged.
+ */
+const nwsgi_runtime_t *ngx_http_wsgi_load_library(ngx_cycle_t *cycle,
+    const nwsgi_host_t *host);
+
+
+/* _process.c */
+
+ngx_int_t ngx_http_wsgi_init_process(ngx_cycle_t *cycle);
+void ngx_http_wsgi_exit_process(ngx_cycle_t *cycle);
+
+/*
+ * To be called when something was submitted: kicks the runtime at the end of
+ * this turn of the loop, and looks for answers that came meanwhile.
+ */
+void ngx_http_wsgi_post(ngx_uint_t kick);
+
+
+/* _host.c */
+
+extern const nwsgi_host_t  ngx_http_wsgi_host;
+
+/*
+ * Before the library is loaded: makes the eventfd, remembers what forked() has
+ * to close.  The eventfd, or -1: logged.
+ */
+ngx_fd_t ngx_http_wsgi_init_host(ngx_cycle_t *cycle);
+
+/*
+ * Takes all messages that have come, the oldest first, linked by "next".
+ * Threads that send one later wake the loop by the eventfd.
+ */
+ngx_http_wsgi_message_t *ngx_http_wsgi_take_messages(void);
+
+/*
+ * The loop will call ngx_http_wsgi_take_messages() before it sleeps: threads
+ * need not wake it until then.
+ */
+void ngx_http_wsgi_stay_awake(void);
+
+/* Gives "n" bytes of "unsent" back and wakes the thread in wait(). */
+void ngx_http_wsgi_credit(ngx_http_wsgi_job_t *job, size_t n);
+
+/* gone() is 1 from now on; a thread in wait() returns. */
+void ngx_http_wsgi_set_over(ngx_http_wsgi_job_t *job);
+
+/* Frees a message, but for that of end(), and what it lent. */
+void ngx_http_wsgi_free_message(ngx_http_wsgi_message_t *m);
+
+/* A log message was written: "len" bytes less are waiting. */
+void ngx_http_wsgi_log_written(size_t len);
+
+/* The lines that log() had to drop since the last call. */
+uint32_t ngx_http_wsgi_log_lost(void);
+
+/* python, loop.  Milliseconds of CLOCK_MONOTONIC. */
+uint64_t ngx_http_wsgi_now(void);
+
+
+/* _handler.c */
+
+ngx_int_t ngx_http_wsgi_handler(ngx_http_request_t *r);
+
+/*
+ * The only way to end a request that has a context: lets the job go, then
+ * finalizes with "rc", an NGX_* or NGX_HTTP_* code, or cuts the response if
+ * its head is out and "rc" says that it failed.
+ */
+void ngx_http_wsgi_finalize(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
+    ngx_int_t rc);
+
+/*
+ * The handler of the pool cleanup whose data is a context, by which it is
+ * found when r->ctx has been cleared.
+ */
+void ngx_http_wsgi_free_ctx(void *data);
+
+
+/* _job.c */
+
+/*
+ * A job with "size" bytes behind it for a block.  NULL: no memory, logged.
+ */
+ngx_http_wsgi_job_t *ngx_http_wsgi_create_job(size_t size, ngx_log_t *log);
+
+/* Frees a job that was never submitted, or has ended and been let go. */
+void ngx_http_wsgi_free_job(ngx_http_wsgi_job_t *job);
+
+/* Hands the request's job to the runtime.  NGX_OK, or an HTTP status. */
+ngx_int_t ngx_http_wsgi_submit(ngx_http_wsgi_ctx_t *ctx);
+
+/*
+ * Cuts the link between request and job.  If the job has not ended, nobody
+ * wants its response any more; if it has not begun, it never will.
+ */
+void ngx_http_wsgi_detach(ngx_http_wsgi_ctx_t *ctx);
+
+/* The runtime's reference has ended. */
+void ngx_http_wsgi_job_ended(ngx_http_wsgi_job_t *job);
+
+
+/* _block.c */
+
+/*
+ * Makes a job with the block of this request.  NULL: logged.
+ */
+ngx_http_wsgi_job_t *ngx_http_wsgi_create_block(ngx_http_request_t *r);
+
+
+/* _response.c, _header.c */
+
+/* A message of send() has come for this request. */
+void ngx_http_wsgi_send(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m);
+
+/* r->write_event_handler while the response is under way. */
+void ngx_http_wsgi_write_handler(ngx_http_request_t *r);
+
+/* Frees what the client has not taken: at the end of the request. */
+void ngx_http_wsgi_free_output(ngx_http_wsgi_ctx_t *ctx);
+
+/* The head of a message into r->headers_out.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_wsgi_set_head(ngx_http_request_t *r,
+    ngx_http_wsgi_message_t *m);
+
+
+/* _log.c */
+
+/* Writes a message of log(). */
+void ngx_http_wsgi_write_log(ngx_http_wsgi_message_t *m);
+
+
+/* _variables.c */
+
+ngx_int_t ngx_http_wsgi_add_variables(ngx_conf_t *cf);
+
+
+#endif /* _NGX_HTTP_WSGI_MODULE_H_INCLUDED_ */

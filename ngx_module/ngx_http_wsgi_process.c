@@ -1,0 +1,513 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * One worker: it starts the runtime, is woken by it, and ends it.
+ */
+
+
+#include "ngx_http_wsgi_module.h"
+
+
+/* messages that are handled before other events get their turn */
+
+#define NGX_HTTP_WSGI_BATCH  256
+
+#define NGX_HTTP_WSGI_STOP_WAIT  50
+
+
+static ngx_int_t ngx_http_wsgi_start(ngx_cycle_t *cycle,
+    ngx_http_wsgi_main_conf_t *mcf);
+static ngx_int_t ngx_http_wsgi_add_event(ngx_cycle_t *cycle, ngx_fd_t fd);
+static ngx_int_t ngx_http_wsgi_configure(ngx_cycle_t *cycle,
+    ngx_http_wsgi_main_conf_t *mcf, nwsgi_config_t *conf, ngx_pool_t *pool);
+static ngx_int_t ngx_http_wsgi_configure_lists(
+    ngx_http_wsgi_main_conf_t *mcf, nwsgi_config_t *conf, ngx_pool_t *pool);
+static ngx_int_t ngx_http_wsgi_configure_apps(
+    ngx_http_wsgi_main_conf_t *mcf, nwsgi_config_t *conf, ngx_pool_t *pool);
+static void ngx_http_wsgi_wake_handler(ngx_event_t *ev);
+static void ngx_http_wsgi_posted_handler(ngx_event_t *ev);
+static void ngx_http_wsgi_receive(void);
+static void ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m);
+static void ngx_http_wsgi_abandon_jobs(void);
+static void ngx_http_wsgi_drain_log(void);
+static void ngx_http_wsgi_quick_exit(void);
+
+
+ngx_http_wsgi_process_t  ngx_http_wsgi_process;
+
+
+/* taken from the mailbox, not handled yet */
+
+static ngx_http_wsgi_message_t   *ngx_http_wsgi_pending;
+static ngx_http_wsgi_message_t  **ngx_http_wsgi_last_pending =
+                                                       &ngx_http_wsgi_pending;
+
+
+/* Never NGX_ERROR: nginx would not start another worker in place of this. */
+
+ngx_int_t
+ngx_http_wsgi_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_wsgi_main_conf_t  *mcf;
+
+    /* cache managers run this, too */
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_wsgi_module);
+
+    if (mcf == NULL || mcf->apps.nelts == 0) {
+        return NGX_OK;
+    }
+
+    ngx_queue_init(&ngx_http_wsgi_process.jobs);
+
+    ngx_http_wsgi_process.posted.handler = ngx_http_wsgi_posted_handler;
+    ngx_http_wsgi_process.posted.log = cycle->log;
+
+    if (ngx_http_wsgi_start(cycle, mcf) != NGX_OK) {
+        ngx_http_wsgi_process.runtime = NULL;
+
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "this worker cannot run Python, locations with "
+                      "\"wsgi_pass\" answer 500");
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_start(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
+{
+    int32_t           rc;
+    ngx_fd_t          fd;
+    ngx_pool_t       *pool;
+    nwsgi_config_t    conf;
+    struct sigaction  sa;
+
+    fd = ngx_http_wsgi_init_host(cycle);
+
+    if (fd == NGX_INVALID_FILE) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_wsgi_add_event(cycle, fd) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /*
+     * nginx's handler waits for any child, also in workers, which have none:
+     * it would take the exit status of the programs an application starts
+     */
+
+    ngx_memzero(&sa, sizeof(struct sigaction));
+    sa.sa_handler = SIG_DFL;
+    sigemptyset(&sa.sa_mask);
+
+    if (sigaction(SIGCHLD, &sa, NULL) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "sigaction(SIGCHLD) failed");
+        return NGX_ERROR;
+    }
+
+    ngx_http_wsgi_process.runtime = ngx_http_wsgi_load_library(cycle,
+                                                         &ngx_http_wsgi_host);
+    if (ngx_http_wsgi_process.runtime == NULL) {
+        return NGX_ERROR;
+    }
+
+    pool = ngx_create_pool(4096, cycle->log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = NWSGI_ERROR;
+
+    if (ngx_http_wsgi_configure(cycle, mcf, &conf, pool) == NGX_OK) {
+        rc = ngx_http_wsgi_process.runtime->start(&conf);
+    }
+
+    ngx_destroy_pool(pool);
+
+    ngx_http_wsgi_process.conf = mcf;
+
+    return rc == NWSGI_OK ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * As ngx_add_channel_event() does, so that nginx does not miss this connection
+ * when it exits, but edge-triggered: then nobody has to read the eventfd.
+ */
+
+static ngx_int_t
+ngx_http_wsgi_add_event(ngx_cycle_t *cycle, ngx_fd_t fd)
+{
+    ngx_uint_t         flags;
+    ngx_connection_t  *c;
+
+    c = ngx_get_connection(fd, cycle->log);
+    if (c == NULL) {
+        return NGX_ERROR;
+    }
+
+    c->pool = cycle->pool;
+
+    c->read->log = cycle->log;
+    c->write->log = cycle->log;
+
+    c->read->channel = 1;
+    c->write->channel = 1;
+
+    c->read->handler = ngx_http_wsgi_wake_handler;
+
+    flags = (ngx_event_flags & NGX_USE_CLEAR_EVENT) ? NGX_CLEAR_EVENT : 0;
+
+    if (ngx_add_event(c->read, NGX_READ_EVENT, flags) == NGX_ERROR) {
+        ngx_free_connection(c);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_configure(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf,
+    nwsgi_config_t *conf, ngx_pool_t *pool)
+{
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    ngx_memzero(conf, sizeof(nwsgi_config_t));
+
+    conf->size = sizeof(nwsgi_config_t);
+    conf->optimize = mcf->optimize;
+    conf->start_timeout = mcf->start_timeout;
+    conf->shutdown_timeout = mcf->shutdown_timeout;
+    conf->workers = (ngx_process == NGX_PROCESS_SINGLE) ? 1
+                                                        : ccf->worker_processes;
+    conf->ident = NGINX_VER;
+    conf->ident_len = sizeof(NGINX_VER) - 1;
+
+    /* NULL if they are not set */
+
+    conf->home = (char *) mcf->python_home.data;
+    conf->executable = (char *) mcf->python_executable.data;
+    conf->directory = (char *) mcf->directory.data;
+
+    if (ngx_http_wsgi_configure_lists(mcf, conf, pool) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_wsgi_configure_apps(mcf, conf, pool);
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_configure_lists(ngx_http_wsgi_main_conf_t *mcf,
+    nwsgi_config_t *conf, ngx_pool_t *pool)
+{
+    ngx_str_t     *path;
+    ngx_uint_t     i;
+    const char   **names;
+    nwsgi_env_t   *env;
+    ngx_keyval_t  *kv;
+
+    names = ngx_palloc(pool, mcf->path.nelts * sizeof(char *) + 1);
+    env = ngx_palloc(pool, mcf->env.nelts * sizeof(nwsgi_env_t) + 1);
+
+    if (names == NULL || env == NULL) {
+        return NGX_ERROR;
+    }
+
+    path = mcf->path.elts;
+
+    for (i = 0; i < mcf->path.nelts; i++) {
+        names[i] = (char *) path[i].data;
+    }
+
+    kv = mcf->env.elts;
+
+    for (i = 0; i < mcf->env.nelts; i++) {
+        env[i].name = (char *) kv[i].key.data;
+        env[i].value = (char *) kv[i].value.data;
+    }
+
+    conf->path = names;
+    conf->npath = mcf->path.nelts;
+    conf->env = env;
+    conf->nenv = mcf->env.nelts;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_configure_apps(ngx_http_wsgi_main_conf_t *mcf,
+    nwsgi_config_t *conf, ngx_pool_t *pool)
+{
+    ngx_uint_t              i;
+    nwsgi_app_conf_t       *app;
+    nwsgi_pool_conf_t      *pl;
+    ngx_http_wsgi_app_t   **apps;
+    ngx_http_wsgi_pool_t  **pools;
+
+    app = ngx_pcalloc(pool, mcf->apps.nelts * sizeof(nwsgi_app_conf_t));
+    pl = ngx_pcalloc(pool, mcf->pools.nelts * sizeof(nwsgi_pool_conf_t));
+
+    if (app == NULL || pl == NULL) {
+        return NGX_ERROR;
+    }
+
+    conf->apps = app;
+    conf->napps = mcf->apps.nelts;
+    conf->pools = pl;
+    conf->npools = mcf->pools.nelts;
+
+    apps = mcf->apps.elts;
+
+    for (i = 0; i < mcf->apps.nelts; i++) {
+        app[i].size = sizeof(nwsgi_app_conf_t);
+        app[i].preload = mcf->preload;
+        app[i].target = (char *) apps[i]->target.data;
+        app[i].callable = (char *) apps[i]->callable.data;
+    }
+
+    pools = mcf->pools.elts;
+
+    for (i = 0; i < mcf->pools.nelts; i++) {
+        pl[i].size = sizeof(nwsgi_pool_conf_t);
+        pl[i].threads = pools[i]->threads;
+        pl[i].queue = pools[i]->queue;
+        pl[i].name = (char *) pools[i]->name.data;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_wsgi_post(ngx_uint_t kick)
+{
+    if (kick) {
+        ngx_http_wsgi_process.kick = 1;
+    }
+
+    if (!ngx_http_wsgi_process.posted.posted) {
+        ngx_post_event(&ngx_http_wsgi_process.posted, &ngx_posted_events);
+
+        ngx_http_wsgi_stay_awake();
+    }
+}
+
+
+static void
+ngx_http_wsgi_wake_handler(ngx_event_t *ev)
+{
+    uint64_t           count;
+    ngx_connection_t  *c;
+
+    if (!(ngx_event_flags & NGX_USE_CLEAR_EVENT)) {
+        c = ev->data;
+
+        if (read(c->fd, &count, sizeof(uint64_t)) == -1
+            && ngx_errno != NGX_EAGAIN)
+        {
+            ngx_log_error(NGX_LOG_ALERT, ev->log, ngx_errno,
+                          "read() from eventfd failed");
+        }
+    }
+
+    /* with the submissions of this turn, if any */
+
+    ngx_http_wsgi_post(0);
+}
+
+
+static void
+ngx_http_wsgi_posted_handler(ngx_event_t *ev)
+{
+    if (ngx_http_wsgi_process.kick) {
+        ngx_http_wsgi_process.kick = 0;
+        ngx_http_wsgi_process.runtime->kick();
+    }
+
+    ngx_http_wsgi_receive();
+}
+
+
+static void
+ngx_http_wsgi_receive(void)
+{
+    ngx_uint_t                n;
+    ngx_http_wsgi_message_t  *m;
+
+    *ngx_http_wsgi_last_pending = ngx_http_wsgi_take_messages();
+
+    for (n = 0; ngx_http_wsgi_pending; n++) {
+
+        if (n == NGX_HTTP_WSGI_BATCH) {
+
+            for (m = ngx_http_wsgi_pending; m->next; m = m->next) {
+                /* void */
+            }
+
+            ngx_http_wsgi_last_pending = &m->next;
+
+            ngx_post_event(&ngx_http_wsgi_process.posted,
+                           &ngx_posted_next_events);
+            return;
+        }
+
+        m = ngx_http_wsgi_pending;
+        ngx_http_wsgi_pending = m->next;
+
+        ngx_http_wsgi_dispatch(m);
+    }
+
+    ngx_http_wsgi_last_pending = &ngx_http_wsgi_pending;
+}
+
+
+static void
+ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m)
+{
+    ngx_connection_t     *c;
+    ngx_http_wsgi_ctx_t  *ctx;
+    ngx_http_wsgi_job_t  *job;
+
+    job = m->job;
+    ctx = job ? job->ctx : NULL;
+
+    switch (m->type) {
+
+    case NGX_HTTP_WSGI_MESSAGE_LOG:
+        ngx_http_wsgi_write_log(m);
+        ngx_http_wsgi_free_message(m);
+        return;
+
+    case NGX_HTTP_WSGI_MESSAGE_SEND:
+        if (ctx == NULL) {
+            ngx_http_wsgi_free_message(m);
+            return;
+        }
+
+        c = ctx->request->connection;
+        ngx_http_set_log_request(c->log, ctx->request);
+
+        ngx_http_wsgi_send(ctx, m);
+        break;
+
+    default: /* NGX_HTTP_WSGI_MESSAGE_END */
+        ngx_http_wsgi_job_ended(job);
+
+        if (ctx == NULL) {
+            return;
+        }
+
+        /* it ended, but not with its last message */
+
+        c = ctx->request->connection;
+        ngx_http_set_log_request(c->log, ctx->request);
+
+        ngx_http_wsgi_finalize(ctx->request, ctx,
+                               NGX_HTTP_INTERNAL_SERVER_ERROR);
+        break;
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+void
+ngx_http_wsgi_exit_process(ngx_cycle_t *cycle)
+{
+    int32_t  rc;
+
+    if (ngx_http_wsgi_process.runtime == NULL) {
+        return;
+    }
+
+    ngx_http_wsgi_abandon_jobs();
+
+    do {
+        rc = ngx_http_wsgi_process.runtime->stop(NGX_HTTP_WSGI_STOP_WAIT);
+
+        ngx_time_update();
+        ngx_http_wsgi_drain_log();
+
+    } while (rc == NWSGI_AGAIN);
+
+    if (rc == NWSGI_OK) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                  "wsgi: threads of applications are still running, "
+                  "exiting without them");
+
+    /*
+     * Other modules still have to end, logs have to be flushed.  What must not
+     * run with those threads alive is what exit() calls: the handler that is
+     * registered last is called first.
+     */
+
+    if (atexit(ngx_http_wsgi_quick_exit) != 0) {
+        ngx_http_wsgi_quick_exit();
+    }
+}
+
+
+/* On a fast shutdown there are requests left, which nobody will finish. */
+
+static void
+ngx_http_wsgi_abandon_jobs(void)
+{
+    ngx_queue_t          *q, *next;
+    ngx_http_wsgi_job_t  *job;
+
+    for (q = ngx_queue_head(&ngx_http_wsgi_process.jobs);
+         q != ngx_queue_sentinel(&ngx_http_wsgi_process.jobs);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        job = ngx_queue_data(q, ngx_http_wsgi_job_t, queue);
+
+        if (job->ctx) {
+            ngx_http_wsgi_detach(job->ctx);
+        }
+    }
+}
+
+
+static void
+ngx_http_wsgi_drain_log(void)
+{
+    ngx_http_wsgi_message_t  *m;
+
+    *ngx_http_wsgi_last_pending = ngx_http_wsgi_take_messages();
+
+    while (ngx_http_wsgi_pending) {
+        m = ngx_http_wsgi_pending;
+        ngx_http_wsgi_pending = m->next;
+
+        ngx_http_wsgi_dispatch(m);
+    }
+
+    ngx_http_wsgi_last_pending = &ngx_http_wsgi_pending;
+}
+
+
+static void
+ngx_http_wsgi_quick_exit(void)
+{
+    _exit(0);
+}

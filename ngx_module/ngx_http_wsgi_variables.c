@@ -1,0 +1,230 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * $wsgi_status, $wsgi_time, $wsgi_queue_time, $wsgi_app_time, $wsgi_pool and
+ * $wsgi_app.
+ */
+
+
+#include "ngx_http_wsgi_module.h"
+
+
+#define NGX_HTTP_WSGI_TIME        0
+#define NGX_HTTP_WSGI_QUEUE_TIME  1
+#define NGX_HTTP_WSGI_APP_TIME    2
+
+
+static ngx_http_wsgi_ctx_t *ngx_http_wsgi_find_ctx(ngx_http_request_t *r);
+static ngx_int_t ngx_http_wsgi_status_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_wsgi_time_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_wsgi_pool_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_wsgi_app_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_wsgi_string_variable(ngx_http_variable_value_t *v,
+    ngx_str_t *value);
+
+
+static ngx_http_variable_t  ngx_http_wsgi_variables[] = {
+
+    { ngx_string("wsgi_status"), NULL,
+      ngx_http_wsgi_status_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("wsgi_time"), NULL,
+      ngx_http_wsgi_time_variable, NGX_HTTP_WSGI_TIME,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("wsgi_queue_time"), NULL,
+      ngx_http_wsgi_time_variable, NGX_HTTP_WSGI_QUEUE_TIME,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("wsgi_app_time"), NULL,
+      ngx_http_wsgi_time_variable, NGX_HTTP_WSGI_APP_TIME,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("wsgi_pool"), NULL,
+      ngx_http_wsgi_pool_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+    { ngx_string("wsgi_app"), NULL,
+      ngx_http_wsgi_app_variable, 0,
+      NGX_HTTP_VAR_NOCACHEABLE, 0 },
+
+      ngx_http_null_variable
+};
+
+
+ngx_int_t
+ngx_http_wsgi_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var, *v;
+
+    for (v = ngx_http_wsgi_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
+
+        var->get_handler = v->get_handler;
+        var->data = v->data;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * An internal redirect, such as error_page makes, forgets the contexts of the
+ * modules; the request's pool does not.
+ */
+
+static ngx_http_wsgi_ctx_t *
+ngx_http_wsgi_find_ctx(ngx_http_request_t *r)
+{
+    ngx_pool_cleanup_t   *cln;
+    ngx_http_wsgi_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
+
+    if (ctx) {
+        return ctx;
+    }
+
+    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+
+        if (cln->handler == ngx_http_wsgi_free_ctx) {
+            ctx = cln->data;
+
+            if (ctx->request == r) {
+                return ctx;
+            }
+        }
+    }
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_status_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char               *p;
+    ngx_http_wsgi_ctx_t  *ctx;
+
+    ctx = ngx_http_wsgi_find_ctx(r);
+
+    if (ctx == NULL || ctx->status == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = ngx_sprintf(p, "%03ui", ctx->status) - p;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_time_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char               *p;
+    uint64_t              begun, from, to;
+    ngx_http_wsgi_ctx_t  *ctx;
+
+    ctx = ngx_http_wsgi_find_ctx(r);
+
+    if (ctx == NULL || ctx->submitted == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    to = ctx->job ? ngx_http_wsgi_now() : ctx->finished;
+    begun = ctx->job ? __atomic_load_n(&ctx->job->begun, __ATOMIC_ACQUIRE)
+                     : ctx->begun;
+    from = ctx->submitted;
+
+    if (data == NGX_HTTP_WSGI_APP_TIME) {
+
+        if (begun == 0) {
+            v->not_found = 1;
+            return NGX_OK;
+        }
+
+        from = begun;
+
+    } else if (data == NGX_HTTP_WSGI_QUEUE_TIME && begun) {
+        to = begun;
+    }
+
+    p = ngx_pnalloc(r->pool, NGX_TIME_T_LEN + 4);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = ngx_sprintf(p, "%uL.%03uL", (to - from) / 1000, (to - from) % 1000)
+             - p;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_pool_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_wsgi_ctx_t  *ctx;
+
+    ctx = ngx_http_wsgi_find_ctx(r);
+
+    return ngx_http_wsgi_string_variable(v, ctx ? &ctx->pool->name : NULL);
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_app_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_http_wsgi_ctx_t  *ctx;
+
+    ctx = ngx_http_wsgi_find_ctx(r);
+
+    return ngx_http_wsgi_string_variable(v, ctx ? &ctx->app->name : NULL);
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_string_variable(ngx_http_variable_value_t *v, ngx_str_t *value)
+{
+    if (value == NULL) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = value->data;
+    v->len = value->len;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
