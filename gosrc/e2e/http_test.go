@@ -123,7 +123,6 @@ func startHTTP2(t *testing.T) (*instance, *http.Client) {
 	n := start(t, `
     ssl_certificate {{.Dir}}/cert.pem;
     ssl_certificate_key {{.Dir}}/key.pem;
-    http2_recv_timeout 30s;
     wsgi_python_path {{.Apps}};
     server {
         listen {{.Addr}};

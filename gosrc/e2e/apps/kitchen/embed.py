@@ -200,14 +200,17 @@ def decimal_context(environ, start_response):
 
 def garbage(environ, start_response):
     import gc
+    import weakref
 
     class Node:
         pass
 
-    for _ in range(1000):
-        node = Node()
-        node.self = node
-    return reply_json(start_response, gc.collect() >= 1000)
+    node = Node()
+    node.cycle = node
+    seen = weakref.ref(node)
+    del node
+    gc.collect()
+    return reply_json(start_response, seen() is None)
 
 
 def own_socket(environ, start_response):

@@ -92,7 +92,7 @@ def multi(environ, start_response):
     """multiprocessing with the start method of the path."""
     context = multiprocessing.get_context(rest(environ))
     with context.Pool(2) as pool:
-        squares = pool.map(_square, range(5))
+        squares = pool.map_async(_square, range(5)).get(15)
     child = context.Process(target=_exit_with, args=(5,))
     child.start()
     child.join(20)
