@@ -59,12 +59,14 @@ mount -t sysfs -o ro sysfs "$root/sys"
 cp -L /etc/resolv.conf "$root/etc/"
 mkdir -p "$root/usr/local/share"
 cp -r /usr/local/share/ca-certificates "$root/usr/local/share/" || true
+apt-config dump | grep -E '^Acquire::(https?::|Check-|Retries)' \
+    > "$root/etc/apt/apt.conf.d/00host" || true
 test ! -f /etc/pip.conf || cp /etc/pip.conf "$root/etc/"
 
 git clone -q --no-hardlinks "$repo" "$root/root/ngx_wsgi"
 
-echo "running: $command"
+echo "running: $command" | head -n 1
 env -u TMPDIR -u PIP_FIND_LINKS -u LD_PRELOAD -u BUILD -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \
     HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     chroot "$root" sh -c "cd ~/ngx_wsgi && $command"
-echo "$release, $what: passed"
+echo "$release, $what: passed" | head -n 1

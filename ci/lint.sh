@@ -28,6 +28,9 @@ if command -v ruff > /dev/null; then
     ruff check --no-cache ci demo gosrc python_adapter
 fi
 
+echo "docs/wsgi.svg"
+awk -f docs/draw.awk docs/wsgi.msc | cmp - docs/wsgi.svg
+
 echo "nginx -t nginx.conf.sample"
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
