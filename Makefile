@@ -154,6 +154,11 @@ lint: all check  ## check, and what takes longer
 	@ci/lint.sh
 
 
+docs: docs/wsgi.svg  ## the diagram of docs/design.md, from its text
+
+docs/wsgi.svg: docs/wsgi.msc docs/draw.awk
+	awk -f docs/draw.awk docs/wsgi.msc > $@
+
 install: all  ## both files into nginx's directory of modules (DESTDIR)
 	install -d $(DESTDIR)$(MODULES_PATH)
 	install -m 644 $(MODULE) $(LIBRARY) $(DESTDIR)$(MODULES_PATH)
@@ -165,4 +170,4 @@ clean:  ## remove build/
 FORCE:
 
 .PHONY: all help module nginx library test unit adapter e2e bench demo venv \
-    go-modules check lint install clean FORCE
+    go-modules check lint docs install clean FORCE
