@@ -23,7 +23,7 @@ need = @test -n "$(wildcard $(1))" \
 all: module library  ## the module and the library (the default)
 
 help:  ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' Makefile \
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' Makefile \
 	    | awk -F '|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 	@echo "  BUILD=debug|release|asan selects how all is compiled"
 
