@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"text/template"
@@ -119,8 +120,8 @@ func (p *place) Venv() string { return p.venv() }
 func newPlace(t *testing.T, files map[string]string) *place {
 	t.Helper()
 
-	name := strings.NewReplacer("/", "_", "#", "_").Replace(t.Name())
-	dir, err := os.MkdirTemp(the.base, name+"-")
+	name := regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(t.Name(), "-")
+	dir, err := os.MkdirTemp(the.base, name[:min(len(name), 60)]+"-")
 	require.NoError(t, err)
 
 	p := &place{

@@ -40,12 +40,12 @@ func inLocation(text string) string {
 var wrongConfigs = []struct{ conf, says string }{
 	// numbers of arguments and plain values
 	{"wsgi_threads;", `invalid number of arguments in "wsgi_threads" directive`},
-	{"wsgi_threads 0;", `value must be equal to or greater than 1`},
+	{"wsgi_threads 0;", `value must be between 1 and`},
 	{"wsgi_threads -1;", `invalid number`},
 	{"wsgi_threads many;", `invalid number`},
-	{"wsgi_threads 100000;", `value must be equal to or less than`},
+	{"wsgi_threads 100000;", `value must be between 1 and`},
 	{"wsgi_threads 4; wsgi_threads 4;", `"wsgi_threads" directive is duplicate`},
-	{"wsgi_python_optimize 3;", `value must be equal to or less than 2`},
+	{"wsgi_python_optimize 3;", `value must be between 0 and 2`},
 	{"wsgi_python_optimize on;", `invalid number`},
 	{"wsgi_preload maybe;", `invalid value "maybe" in "wsgi_preload" directive, it must be "on" or "off"`},
 	{"wsgi_start_timeout soon;", `"wsgi_start_timeout" directive invalid value`},
@@ -124,7 +124,9 @@ func TestWrongConfig(t *testing.T) {
 			out, ok := check(t, c.conf, file("a-file", ""))
 			require.False(t, ok, out)
 			assert.Contains(t, out, "[emerg]")
-			assert.Contains(t, out, "nginx.conf:")
+			if !strings.Contains(c.says, "variable") { // nginx has no line for it
+				assert.Contains(t, out, "nginx.conf:")
+			}
 			assert.Contains(t, out, c.says)
 			assert.NotContains(t, out, "Traceback")
 		})
@@ -145,7 +147,7 @@ func TestRightConfig(t *testing.T) {
     wsgi_threads 4;
     wsgi_pool default queue=10 queue_timeout=1s;
     wsgi_pool slow threads=2;
-    wsgi_pool no_queue threads=2 queue=0 queue_timeout=0;
+    wsgi_pool no_queue threads=2 queue=1 queue_timeout=0;
     wsgi_preload off;
     wsgi_start_timeout 10s;
     wsgi_shutdown_timeout 500ms;
