@@ -84,7 +84,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	w, err := newWorkshop(o.threads)
+	w, err := newWorkshop(o.threads, o.connections)
 	if err != nil {
 		return err
 	}

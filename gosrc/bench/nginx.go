@@ -30,17 +30,19 @@ type workshop struct {
 	module  string
 	venv    string
 	user    string // argument of "user", empty when not started by root
-	threads int
+
+	threads     int
+	connections int
 }
 
 // newWorkshop makes the directory; close removes it.
-func newWorkshop(threads int) (*workshop, error) {
+func newWorkshop(threads, connections int) (*workshop, error) {
 	dir, err := os.MkdirTemp("", "nwsgi-bench-")
 	if err != nil {
 		return nil, err
 	}
 	w := &workshop{
-		dir: dir, threads: threads, user: workersUser(),
+		dir: dir, threads: threads, connections: connections, user: workersUser(),
 		nginx: os.Getenv("NWSGI_NGINX"), venv: os.Getenv("NWSGI_VENV"),
 	}
 	if err = w.fill(); err != nil {
@@ -143,7 +145,7 @@ worker_processes 1;
 pid {{.Dir}}/nginx.pid;
 error_log {{.Dir}}/error.log warn;
 events {
-    worker_connections 1024;
+    worker_connections 4096;
 }
 http {
     access_log off;

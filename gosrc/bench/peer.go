@@ -111,8 +111,8 @@ func (w *workshop) spawnPeer(s *server, p *peer) (conf, error) {
 	socket := filepath.Join(s.dir, "socket")
 	c := conf{Location: uwsgiParams() + fmt.Sprintf("uwsgi_pass unix:%s;", socket)}
 	if !p.UWSGI {
-		c.HTTP = fmt.Sprintf("upstream peer { server unix:%s; keepalive 64; "+
-			"keepalive_requests 1000000000; }", socket)
+		c.HTTP = fmt.Sprintf("upstream peer { server unix:%s; keepalive %d; "+
+			"keepalive_requests 1000000000; }", socket, w.connections)
 		c.Location = `proxy_pass http://peer; proxy_http_version 1.1;
             proxy_set_header Connection "";`
 	}

@@ -109,7 +109,7 @@ func (r report) markdown(out io.Writer) error {
 	for _, row := range r.Rows {
 		table = append(table, row.cells())
 	}
-	_, err := fmt.Fprintf(out, "%s\n\n%s\n%s", r.head(), align(table), r.tail())
+	_, err := fmt.Fprintf(out, "%s\n\n%s%s", r.head(), align(table), r.tail())
 	return err
 }
 
