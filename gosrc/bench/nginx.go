@@ -25,11 +25,11 @@ var apps embed.FS
 // user can read, with copies of all that they need, because the repository may
 // be beneath a private path.
 type workshop struct {
-	dir     string
-	nginx   string
-	module  string
-	venv    string
-	user    string // argument of "user", empty when not started by root
+	dir    string
+	nginx  string
+	module string
+	venv   string
+	user   string // argument of "user", empty when not started by root
 
 	threads     int
 	connections int
