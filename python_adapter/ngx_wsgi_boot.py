@@ -7,9 +7,8 @@ It loads the applications, puts failures into words for nginx's error log, and
 makes the interpreter a good guest of the nginx worker it lives in.
 
 Go calls start(), add(), load(), expire(), join() and leave(); C calls load(),
-failure(), stack() and thread_started().  Nothing here runs for a request, but
-for its application's first one.  What is not needed by every application is
-imported where it is used: a worker's memory is counted.
+failure(), stack(), thread_started() and file_range().  What is not needed by
+every application is imported where it is used: a worker's memory is counted.
 """
 
 import _signal
@@ -30,7 +29,6 @@ RETRY = 1.0
 NAP = 0.25
 
 _apps = []
-_limit = 0
 
 
 class LoadError(Exception):
@@ -46,16 +44,17 @@ class App:
     locked for ever.
     """
 
-    def __init__(self, index, target, attribute):
+    def __init__(self, index, target, attribute, middleware):
         self.index = index
         self.target = target
         self.attribute = attribute
+        self.middleware = middleware
         self.value = None
         self.owner = {}
         self.done = threading.Event()
         self.failure = None
         self.failed = 0.0
-        self.expired = False
+        self.expired = None
 
     def __str__(self):
         return f"{self.target} {self.attribute}" if self.attribute else self.target
@@ -79,37 +78,33 @@ class App:
     def load_now(self, me):
         importing(self.index, me)
         try:
-            self.value = resolve(self.target, self.attribute)
+            value = resolve(self.target, self.attribute)
+            self.value = wrap(self.middleware, value) if self.middleware else value
         except BaseException as exc:
             self.failure = brief(exc)
             self.failed = monotonic()
             if self.expired and isinstance(exc, _ngx_wsgi.RequestTimeout):
-                raise LoadError(self.too_late()) from None
+                raise LoadError(self.expired) from None
             raise
         finally:
             importing(self.index, 0)
-            self.expired = False
+            self.expired = None
 
     def refuse_expired(self):
         if self.expired:
-            raise LoadError(self.too_late())
+            raise LoadError(self.expired)
 
     def refuse_failed(self):
         ago = monotonic() - self.failed
         if self.failure is not None and ago < RETRY:
             raise LoadError(f"that failed {ago:.1f} s ago: {self.failure}")
 
-    def too_late(self):
-        return f"its import has not ended within {_limit:g} s (wsgi_start_timeout)"
-
 
 # ---- loading ----
 
 
-def start(limit):
-    """Called once, before anything else; "limit" of an import, in seconds."""
-    global _limit
-    _limit = limit
+def start():
+    """Called once, before anything else."""
     streams()
     signals()
     os.register_at_fork(
@@ -118,15 +113,14 @@ def start(limit):
         after_in_child=after_fork_in_child,
     )
     public = types.ModuleType("ngx_wsgi", "What applications may want to catch.")
-    public.RequestTimeout = _ngx_wsgi.RequestTimeout
-    public.RequestCancelled = _ngx_wsgi.RequestCancelled
-    public.ClientDisconnected = _ngx_wsgi.ClientDisconnected
+    for name in ("RequestTimeout", "RequestCancelled", "ClientDisconnected"):
+        setattr(public, name, getattr(_ngx_wsgi, name))
     sys.modules["ngx_wsgi"] = public
 
 
-def add(target, path):
+def add(target, path, middleware):
     """The next application of the configuration."""
-    _apps.append(App(len(_apps), target, path))
+    _apps.append(App(len(_apps), target, path, middleware))
 
 
 def load(index):
@@ -162,6 +156,22 @@ def resolve(target, path):
         what = f'the factory "{path}" of {whereabouts(module)} returned'
     if not callable(value):
         raise LoadError(f"{what} {kind(value)}, which is not a WSGI application")
+    return value
+
+
+def wrap(target, app):
+    """Middleware, "module:callable", around an application."""
+    name, _, path = target.partition(":")
+    module = import_module(name)
+    factory = attribute(module, path or "application")
+    if not callable(factory):
+        raise LoadError(f'the middleware "{target}" is {kind(factory)}')
+    value = factory(app)
+    if not callable(value):
+        raise LoadError(
+            f'the middleware "{target}" returned {kind(value)},'
+            " which is not a WSGI application"
+        )
     return value
 
 
@@ -237,14 +247,14 @@ def kind(value):
     return "None" if value is None else f'an object of type "{type(value).__name__}"'
 
 
-def expire(index, ident):
-    """Go, when the import of "index" by thread "ident" takes too long: the
-    text for the log, or None if that import has ended."""
+def expire(index, ident, why):
+    """Go, when the import of "index" by thread "ident" shall end, "why" is a
+    sentence: the text for the log, or None if that import has ended."""
     app = _apps[index]
-    text = f'application "{app}" cannot be loaded: {app.too_late()}\n{stack(ident)}'
+    text = f'application "{app}" cannot be loaded: {why}\n{stack(ident)}'
     if app.owner.get("ident") != ident or app.value is not None:
         return None
-    app.expired = True
+    app.expired = why
     return text
 
 
@@ -338,21 +348,35 @@ def file_range(file):
     import io
     from stat import S_ISREG
 
-    for _ in range(3):
-        # tempfile's and Django's objects have the real one inside
-        if type(file) in (io.BufferedReader, io.BufferedRandom, io.FileIO):
-            break
-        file = getattr(file, "file", None)
-    raw = getattr(file, "raw", file)
-    if type(raw) is not io.FileIO or raw.closed:
+    file = unwrapped(file)
+    if type(file) not in (io.FileIO, io.BufferedReader, io.BufferedRandom):
         return None
-    status = os.fstat(raw.fileno())
+    if type(getattr(file, "raw", file)) is not io.FileIO:
+        return None
+    if file.writable():
+        file.flush()
+    fd = file.fileno()
+    status = os.fstat(fd)
     if not S_ISREG(status.st_mode):
         return None
-    if isinstance(file, io.BufferedRandom):
-        file.flush()
     offset = file.tell()
-    return raw.fileno(), offset, max(0, status.st_size - offset)
+    return fd, offset, max(0, status.st_size - offset)
+
+
+def unwrapped(file):
+    """tempfile's and Django's objects have the real file inside.
+
+    An object with a read() of its own, which may decrypt or count, is left
+    alone.
+    """
+    inner = getattr(file, "file", None)
+    if inner is None:
+        return file
+    tempfile = sys.modules.get("tempfile")
+    if tempfile and type(file) is tempfile._TemporaryFileWrapper:
+        return inner
+    same = getattr(file, "read", None) == getattr(inner, "read", file)
+    return unwrapped(inner) if same else file
 
 
 # ---- threads ----
