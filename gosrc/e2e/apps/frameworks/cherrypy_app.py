@@ -30,10 +30,9 @@ class Root:
         return f"{file.filename} {hashlib.sha256(file.file.read()).hexdigest()}"
 
     @cherrypy.expose
+    @cherrypy.config(**{"response.stream": True})
     def stream(self):
         return (f"{i}," for i in range(5))
-
-    stream._cp_config = {"response.stream": True}
 
 
 application = cherrypy.Application(Root(), script_name=None)

@@ -26,7 +26,7 @@ def steps(environ, start_response):
     for step in query(environ)["do"].split(","):
         try:
             value = _step(stream, step)
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001
             value = type(exc).__name__.encode()
         if isinstance(value, list):
             result.append([line.decode("latin-1") for line in value])
@@ -84,7 +84,7 @@ def stale(environ, start_response):
     """What a kept stream does after its request."""
     try:
         kept.pop().read()
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001
         return reply(start_response, type(exc).__name__)
     return reply(start_response, "nothing raised")
 

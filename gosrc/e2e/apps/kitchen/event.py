@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events and notes: how a test steers one request with another."""
 
-from .common import (events, noted, notes, query, reply, reply_json, rest,
-                     wait_for)
+from .common import events, noted, notes, query, reply, reply_json, rest, wait_for
 
 
-def set(environ, start_response):  # noqa: A001
+def set(environ, start_response):
     events[rest(environ)].set()
     return reply(start_response, "set")
 

@@ -54,7 +54,7 @@ def twice_caught(environ, start_response):
     start_response("200 OK", [TEXT])
     try:
         start_response("201 Created", [TEXT])
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001
         return [type(exc).__name__.encode()]
     return [b"not an error"]
 

@@ -51,7 +51,7 @@ def stubborn(environ, start_response):
         try:
             wait_for(name)
             break
-        except BaseException as exc:
+        except BaseException as exc:  # noqa: BLE001
             note(name, type(exc).__name__)
     return reply(start_response, "at last")
 
