@@ -47,6 +47,12 @@ func TestEnvironKeys(t *testing.T) {
 	assert.Regexp(t, `^\d+$`, e.str(t, "REMOTE_PORT"))
 	assert.Regexp(t, `^[0-9a-f]{32}$`, e.str(t, "nginx.request_id"))
 
+}
+
+func TestEnvironTypes(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen)
+	e := n.environ(t, "/environ/dump")
 	assert.Equal(t, []any{"tuple", []any{1.0, 0.0}}, e["wsgi.version"])
 	for key, want := range map[string]bool{
 		"wsgi.multithread":      true,
@@ -176,49 +182,50 @@ func TestEnvironRewritten(t *testing.T) {
 	assert.Equal(t, "/old/way%2F?a=b", e.str(t, "REQUEST_URI"))
 }
 
-// What clients send in headers, and what becomes of it.  In this server
-// nginx's own filter for underscores is off.
+// Headers that clients send, and what becomes of them.
+var headerCases = []struct {
+	name    string
+	headers []string
+	want    map[string]string
+	not     []string
+}{
+	{"joined", []string{"X-List: a", "X-List: b", "x-list: c"},
+		map[string]string{"HTTP_X_LIST": "a, b, c"}, nil},
+	{"known ones joined", []string{"Accept: a", "Accept: b",
+		"X-Forwarded-For: 1.1.1.1", "X-Forwarded-For: 2.2.2.2"},
+		map[string]string{"HTTP_ACCEPT": "a, b",
+			"HTTP_X_FORWARDED_FOR": "1.1.1.1, 2.2.2.2"}, nil},
+	{"cookies", []string{"Cookie: a=1", "Cookie: b=2; c=3"},
+		map[string]string{"HTTP_COOKIE": "a=1; b=2; c=3"}, nil},
+	{"httpoxy", []string{"Proxy: http://evil/", "proxy: x"}, nil, []string{"HTTP_PROXY"}},
+	{"underscore first", []string{"X_Foo: forged", "X-Foo: real"},
+		map[string]string{"HTTP_X_FOO": "real"}, nil},
+	{"underscore last", []string{"X-Foo: real", "X_Foo: forged"},
+		map[string]string{"HTTP_X_FOO": "real"}, nil},
+	{"underscore alone", []string{"X_Foo: forged"}, nil, []string{"HTTP_X_FOO"}},
+	{"underscore of a known one", []string{"X_Forwarded_For: forged", "Content_Length: 7"},
+		nil, []string{"HTTP_CONTENT_LENGTH", "HTTP_X_FORWARDED_FOR"}},
+	{"content", []string{"Content-Type: text/x", "Content-Length: 0"},
+		map[string]string{"CONTENT_TYPE": "text/x", "CONTENT_LENGTH": "0"},
+		[]string{"HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"}},
+	{"content with underscores", []string{"Content_Type: text/forged", "Content-Type: text/x"},
+		map[string]string{"CONTENT_TYPE": "text/x"}, []string{"HTTP_CONTENT_TYPE"}},
+	{"latin", []string{"X-Latin: caf\xe9 \xc5\xbe"},
+		map[string]string{"HTTP_X_LATIN": "caf\u00e9 \u00c5\u00be"}, nil},
+	{"empty", []string{"X-Empty:"}, map[string]string{"HTTP_X_EMPTY": ""}, nil},
+	{"case and digits", []string{"x-MiXed-2: v"}, map[string]string{"HTTP_X_MIXED_2": "v"}, nil},
+	{"authorization", []string{"Authorization: Basic eDp5"},
+		map[string]string{"HTTP_AUTHORIZATION": "Basic eDp5"}, nil},
+}
+
+// In this server nginx's own filter for underscores is off.
 func TestEnvironHeaders(t *testing.T) {
 	t.Parallel()
 	n := start(t, `
     underscores_in_headers on;
     ignore_invalid_headers off;`+kitchen)
 
-	cases := []struct {
-		name    string
-		headers []string
-		want    map[string]string
-		not     []string
-	}{
-		{"joined", []string{"X-List: a", "X-List: b", "x-list: c"},
-			map[string]string{"HTTP_X_LIST": "a, b, c"}, nil},
-		{"known ones joined", []string{"Accept: a", "Accept: b",
-			"X-Forwarded-For: 1.1.1.1", "X-Forwarded-For: 2.2.2.2"},
-			map[string]string{"HTTP_ACCEPT": "a, b",
-				"HTTP_X_FORWARDED_FOR": "1.1.1.1, 2.2.2.2"}, nil},
-		{"cookies", []string{"Cookie: a=1", "Cookie: b=2; c=3"},
-			map[string]string{"HTTP_COOKIE": "a=1; b=2; c=3"}, nil},
-		{"httpoxy", []string{"Proxy: http://evil/", "proxy: x"}, nil, []string{"HTTP_PROXY"}},
-		{"underscore first", []string{"X_Foo: forged", "X-Foo: real"},
-			map[string]string{"HTTP_X_FOO": "real"}, nil},
-		{"underscore last", []string{"X-Foo: real", "X_Foo: forged"},
-			map[string]string{"HTTP_X_FOO": "real"}, nil},
-		{"underscore alone", []string{"X_Foo: forged"}, nil, []string{"HTTP_X_FOO"}},
-		{"underscore of a known one", []string{"X_Forwarded_For: forged", "Content_Length: 7"},
-			nil, []string{"HTTP_CONTENT_LENGTH", "HTTP_X_FORWARDED_FOR"}},
-		{"content", []string{"Content-Type: text/x", "Content-Length: 0"},
-			map[string]string{"CONTENT_TYPE": "text/x", "CONTENT_LENGTH": "0"},
-			[]string{"HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH"}},
-		{"content with underscores", []string{"Content_Type: text/forged", "Content-Type: text/x"},
-			map[string]string{"CONTENT_TYPE": "text/x"}, []string{"HTTP_CONTENT_TYPE"}},
-		{"latin", []string{"X-Latin: caf\xe9 \xc5\xbe"},
-			map[string]string{"HTTP_X_LATIN": "caf\u00e9 \u00c5\u00be"}, nil},
-		{"empty", []string{"X-Empty:"}, map[string]string{"HTTP_X_EMPTY": ""}, nil},
-		{"case and digits", []string{"x-MiXed-2: v"}, map[string]string{"HTTP_X_MIXED_2": "v"}, nil},
-		{"authorization", []string{"Authorization: Basic eDp5"},
-			map[string]string{"HTTP_AUTHORIZATION": "Basic eDp5"}, nil},
-	}
-	for _, c := range cases {
+	for _, c := range headerCases {
 		t.Run(c.name, func(t *testing.T) {
 			w := n.dial(t)
 			r := w.get("/environ/dump", c.headers...)

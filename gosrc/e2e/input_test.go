@@ -155,17 +155,20 @@ func TestInputChunkedOnTheWire(t *testing.T) {
 	assert.Equal(t, "two", w.reply("POST").Body)
 }
 
-// 100 Continue comes when the body is wanted, and only then.
-func TestInputExpectContinue(t *testing.T) {
-	t.Parallel()
-	n := start(t, `
-    client_max_body_size 100;`+kitchen+`
+const expect = "Expect: 100-continue"
+
+const expectServer = `
+    client_max_body_size 100;` + kitchen + `
     server {
         listen {{.Addr2}};
         location / { deny all; wsgi_pass kitchen; }
         location /off { wsgi_pass_request_body off; wsgi_pass kitchen; }
-    }`)
-	expect := "Expect: 100-continue"
+    }`
+
+// 100 Continue comes when the body is wanted, and only then.
+func TestInputExpectContinue(t *testing.T) {
+	t.Parallel()
+	n := start(t, expectServer)
 
 	w := n.dial(t)
 	w.request("POST", "/body/echo", expect, "Content-Length: 5")
@@ -181,8 +184,14 @@ func TestInputExpectContinue(t *testing.T) {
 	w = dialTo(t, "tcp", n.Addr2)
 	w.request("POST", "/body/echo", expect, "Content-Length: 5")
 	assert.Equal(t, 403, w.head().Status, "refused before the body")
+}
 
-	w = n.dial(t)
+// And not where there is nothing to wait for.
+func TestInputExpectNothing(t *testing.T) {
+	t.Parallel()
+	n := start(t, expectServer)
+
+	w := n.dial(t)
 	w.request("POST", "/body/echo", expect, "Content-Length: 0")
 	assert.Equal(t, 200, w.head().Status, "nothing to continue with")
 

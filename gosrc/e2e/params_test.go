@@ -40,10 +40,7 @@ def application(environ, start_response):
         for key, value in environ.items()}).encode()]
 `
 
-// Each of these locations has its own wsgi_param directives.
-func TestParam(t *testing.T) {
-	t.Parallel()
-	n := start(t, `
+const paramServer = `
     wsgi_python_path {{.Apps}};
     wsgi_param FROM_HTTP http;
     server {
@@ -66,7 +63,12 @@ func TestParam(t *testing.T) {
             wsgi_param TWICE second;
             wsgi_pass dumper;
         }
-    }`, file("apps/dumper.py", dumper))
+    }`
+
+// Each location has its own wsgi_param directives.
+func TestParam(t *testing.T) {
+	t.Parallel()
+	n := start(t, paramServer, file("apps/dumper.py", dumper))
 
 	assert.Equal(t, "http", n.environ(t, "/inherited").str(t, "FROM_HTTP"))
 
@@ -90,10 +92,7 @@ func TestParam(t *testing.T) {
 	assert.NotContains(t, e, "FROM_HTTP", "as proxy_set_header, a level of its own replaces")
 }
 
-// The three forms of wsgi_script_name.
-func TestScriptName(t *testing.T) {
-	t.Parallel()
-	n := start(t, `
+const scriptNameServer = `
     wsgi_python_path {{.Apps}};
     server {
         listen {{.Addr}};
@@ -112,7 +111,12 @@ func TestScriptName(t *testing.T) {
         listen {{.Addr2}};
         wsgi_script_name auto;
         location / { wsgi_pass dumper; }
-    }`, file("apps/dumper.py", dumper))
+    }`
+
+// The three forms of wsgi_script_name.
+func TestScriptName(t *testing.T) {
+	t.Parallel()
+	n := start(t, scriptNameServer, file("apps/dumper.py", dumper))
 
 	for _, c := range []struct{ target, script, path string }{
 		{"/", "", "/"},
