@@ -34,12 +34,16 @@ func (c *Fake) Now() time.Time {
 	return c.now
 }
 
-// AfterFunc calls f in the Advance that reaches its time.
+// AfterFunc calls f in the Advance that reaches its time, or at once.
 func (c *Fake) AfterFunc(d time.Duration, f func()) Timer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t := &fakeTimer{clock: c, at: c.now.Add(d), f: f}
-	c.timers[t] = struct{}{}
+	if d <= 0 {
+		go f()
+	} else {
+		c.timers[t] = struct{}{}
+	}
 	return t
 }
 

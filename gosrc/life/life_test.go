@@ -1,0 +1,436 @@
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package life
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/clock"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/config"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/log"
+)
+
+// python is a fake interpreter that notes its calls.  A call with a gate in
+// "hold" ends when that is closed; one with a value in "panics" panics.
+type python struct {
+	mu       sync.Mutex
+	changed  *sync.Cond
+	calls    []string
+	hold     map[string]chan struct{}
+	fails    map[string]error
+	panics   map[string]bool
+	serials  map[uint32]uint64
+	closed   bool
+	importer uint64
+}
+
+func newPython() *python {
+	p := &python{
+		hold:    map[string]chan struct{}{},
+		fails:   map[string]error{},
+		panics:  map[string]bool{},
+		serials: map[uint32]uint64{},
+	}
+	p.changed = sync.NewCond(&p.mu)
+	return p
+}
+
+func (p *python) call(format string, args ...any) error {
+	name := fmt.Sprintf(format, args...)
+	p.mu.Lock()
+	p.calls = append(p.calls, name)
+	p.changed.Broadcast()
+	hold, err, panics := p.hold[name], p.fails[name], p.panics[name]
+	p.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	if panics {
+		panic("no reason")
+	}
+	return err
+}
+
+func (p *python) Prepare() error         { return p.call("prepare") }
+func (p *python) Start() (string, error) { return "Python 3", p.call("start") }
+func (p *python) Load(app uint32) error  { return p.call("load %d", app) }
+func (p *python) Join()                  { _ = p.call("join") }
+func (p *python) Exit()                  { _ = p.call("exit") }
+func (p *python) Leave(uint32)           {}
+func (p *python) Finalize() error        { return p.call("finalize") }
+func (p *python) Fail()                  { _ = p.call("fail") }
+func (p *python) EndImport(app uint32, ident uint64, why string) string {
+	_ = p.call("end import %d", app)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ident != p.importer {
+		return ""
+	}
+	return "ended: " + why
+}
+
+func (p *python) Close() {
+	_ = p.call("close")
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	p.changed.Broadcast()
+}
+
+func (p *python) Run(slot, _ uint32, _ string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.serials[slot] = 0
+	p.changed.Broadcast()
+	for p.serials[slot] != 0 || !p.closed {
+		p.changed.Wait()
+	}
+	delete(p.serials, slot)
+	return nil
+}
+
+func (p *python) Job(slot uint32) (uint64, uint32, time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.serials[slot], 0, time.Minute
+}
+
+func (p *python) Interrupt(slot uint32, serial uint64, reason uint32) bool {
+	_ = p.call("interrupt %d", serial)
+	return true
+}
+
+func (p *python) work(slot uint32, serial uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		if _, ok := p.serials[slot]; ok {
+			break
+		}
+		p.changed.Wait()
+	}
+	p.serials[slot] = serial
+	p.changed.Broadcast()
+}
+
+// await waits for a call.
+func (p *python) await(call string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for {
+		for _, c := range p.calls {
+			if c == call {
+				return
+			}
+		}
+		p.changed.Wait()
+	}
+}
+
+func (p *python) made() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.calls, ", ")
+}
+
+type fixture struct {
+	*Life
+	python *python
+	clock  *clock.Fake
+	mu     sync.Mutex
+	said   []string
+}
+
+func fresh() *fixture {
+	f := &fixture{python: newPython(), clock: clock.NewFake()}
+	conf := &config.Config{
+		StartTimeout:    time.Minute,
+		ShutdownTimeout: 8 * time.Second,
+		Pools:           []config.Pool{{Name: "default", Threads: 2}},
+		Apps: []config.App{
+			{Target: "one", Preload: true}, {Target: "two"}, {Target: "three", Preload: true},
+		},
+	}
+	f.Life = New(conf, 10, f.python, f.clock, func(_ log.Level, text string) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.said = append(f.said, text)
+	})
+	return f
+}
+
+// running returns a life whose applications are imported.
+func running(t *testing.T) *fixture {
+	f := fresh()
+	require.NoError(t, f.Start())
+	f.await(t, Running)
+	return f
+}
+
+func (f *fixture) log() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return strings.Join(f.said, "\n")
+}
+
+func (f *fixture) await(t *testing.T, s State) {
+	require.Eventually(t, func() bool { return f.State() >= s },
+		10*time.Second, time.Millisecond)
+	require.Equal(t, s, f.State())
+}
+
+// stop calls Stop as nginx does, while the fake time goes on by "step" a call.
+func (f *fixture) stop(t *testing.T, step time.Duration) (Outcome, time.Duration) {
+	begin := f.clock.Now()
+	for range 100000 {
+		result := make(chan Outcome, 1)
+		go func() { result <- f.Stop(time.Millisecond) }()
+		var o Outcome
+		for waiting := true; waiting; {
+			select {
+			case o = <-result:
+				waiting = false
+			case <-time.After(time.Millisecond):
+				f.clock.Advance(max(step, time.Millisecond))
+			}
+		}
+		if o != Again {
+			return o, f.clock.Now().Sub(begin)
+		}
+	}
+	t.Fatal("it does not stop")
+	return Again, 0
+}
+
+func TestLifeFromBeginningToEnd(t *testing.T) {
+	f := running(t)
+	outcome, _ := f.stop(t, 0)
+	assert.Equal(t, Done, outcome)
+	assert.Equal(t, Ended, f.State())
+	assert.Equal(t, "prepare, start, load 0, load 2, close, join, exit, finalize",
+		f.python.made())
+	assert.Equal(t, "Python 3, started in 0s\n"+
+		"application \"one\" imported in 0s\napplication \"three\" imported in 0s", f.log())
+	assert.Equal(t, Done, f.Stop(time.Second), "once more")
+}
+
+func TestStartDoesNotWait(t *testing.T) {
+	f := fresh()
+	gate := make(chan struct{})
+	f.python.hold["start"] = gate
+	require.NoError(t, f.Start())
+	assert.Equal(t, Starting, f.State())
+	close(gate)
+	f.await(t, Running)
+}
+
+func TestPoolsRunWhileApplicationsAreImported(t *testing.T) {
+	f := fresh()
+	gate := make(chan struct{})
+	f.python.hold["load 0"] = gate
+	require.NoError(t, f.Start())
+	f.python.work(0, 7)
+	assert.Equal(t, Starting, f.State())
+	close(gate)
+	f.await(t, Running)
+	f.python.work(0, 0)
+}
+
+func TestApplicationThatFailsEndsNothing(t *testing.T) {
+	f := fresh()
+	f.python.fails["load 0"] = errors.New("application one failed\nTraceback")
+	require.NoError(t, f.Start())
+	f.await(t, Running)
+	assert.Contains(t, f.log(), "application one failed\nTraceback\napplication \"three\" imp")
+}
+
+func TestPythonThatDoesNotStart(t *testing.T) {
+	f := fresh()
+	f.python.fails["start"] = errors.New("no such venv")
+	require.NoError(t, f.Start())
+	f.python.await("fail")
+	assert.Equal(t, Failed, f.State())
+	assert.Equal(t, "there is no Python in this worker: no such venv", f.log())
+	assert.Equal(t, Done, f.Stop(time.Hour))
+	assert.Equal(t, "prepare, start, fail", f.python.made())
+}
+
+func TestPythonThatPanics(t *testing.T) {
+	f := fresh()
+	f.python.panics["load 0"] = true
+	require.NoError(t, f.Start())
+	f.python.await("fail")
+	assert.Contains(t, f.log(), "panic in the main thread of Python: no reason")
+	assert.Equal(t, Done, f.Stop(time.Hour))
+}
+
+func TestPrepareThatFails(t *testing.T) {
+	f := fresh()
+	f.python.fails["prepare"] = errors.New("no memory")
+	assert.EqualError(t, f.Start(), "no memory")
+	assert.Equal(t, Done, f.Stop(time.Hour))
+	assert.Equal(t, "prepare", f.python.made())
+}
+
+func TestStopWithoutStart(t *testing.T) {
+	f := fresh()
+	assert.Equal(t, Done, f.Stop(time.Hour))
+	assert.Equal(t, Done, f.Stop(time.Hour))
+}
+
+func TestStopWaitsForRequests(t *testing.T) {
+	f := running(t)
+	f.python.work(1, 42)
+	go func() {
+		f.python.await("close")
+		f.python.work(1, 0)
+	}()
+	outcome, _ := f.stop(t, 0)
+	assert.Equal(t, Done, outcome)
+	assert.NotContains(t, f.python.made(), "interrupt")
+	assert.Contains(t, f.python.made(), "finalize")
+}
+
+func TestStopInterruptsRequestsAtHalfTime(t *testing.T) {
+	f := running(t)
+	f.python.work(1, 42)
+	go func() {
+		f.python.await("interrupt 42")
+		f.python.work(1, 0)
+	}()
+	outcome, took := f.stop(t, time.Second/8)
+	assert.Equal(t, Done, outcome)
+	assert.GreaterOrEqual(t, took, 4*time.Second)
+	assert.True(t, strings.HasSuffix(f.python.made(),
+		"close, interrupt 42, join, exit, finalize"), f.python.made())
+}
+
+func TestStuckThreadPreventsFinalization(t *testing.T) {
+	f := running(t)
+	f.python.work(1, 42)
+	outcome, took := f.stop(t, time.Second/8)
+	assert.Equal(t, Undone, outcome)
+	assert.Equal(t, Stuck, f.State())
+	assert.GreaterOrEqual(t, took, 6*time.Second)
+	assert.LessOrEqual(t, took, 8*time.Second)
+	assert.True(t, strings.HasSuffix(f.python.made(), "interrupt 42, join, exit"),
+		f.python.made())
+	assert.Contains(t, f.log(), `" is still in a request of application "one", after 60.0 s`)
+	f.python.work(1, 0)
+}
+
+func TestExitThatTakesTooLong(t *testing.T) {
+	for call, words := range map[string]string{
+		"join":     "waiting for threads that applications have started",
+		"exit":     "calling what applications have registered with atexit",
+		"finalize": "finalizing",
+	} {
+		t.Run(call, func(t *testing.T) {
+			f := running(t)
+			gate := make(chan struct{})
+			f.python.hold[call] = gate
+			outcome, took := f.stop(t, time.Second)
+			assert.Equal(t, Undone, outcome)
+			assert.GreaterOrEqual(t, took, 8*time.Second)
+			assert.Contains(t, f.log(), "Python has not ended within 8s"+
+				" (wsgi_shutdown_timeout): it is "+words)
+			assert.Equal(t, Undone, f.Stop(time.Hour), "once more")
+			close(gate)
+			<-f.over
+			assert.True(t, strings.HasSuffix(f.python.made(), call), "nothing follows")
+		})
+	}
+}
+
+func TestStopWhileImporting(t *testing.T) {
+	f := fresh()
+	gate := make(chan struct{})
+	f.python.hold["load 0"] = gate
+	f.python.importer = 77
+	require.NoError(t, f.Start())
+	f.python.await("load 0")
+	f.Importing(0, 77)
+	go func() {
+		f.python.await("end import 0")
+		f.Importing(0, 0)
+		close(gate)
+	}()
+	outcome, _ := f.stop(t, 0)
+	assert.Equal(t, Done, outcome)
+	assert.NotContains(t, f.python.made(), "load 2")
+	assert.Contains(t, f.log(), "ended: the worker ends")
+}
+
+func TestImportThatTakesTooLong(t *testing.T) {
+	f := running(t)
+	f.python.importer = 77
+	f.Importing(1, 76)
+	f.Importing(1, 0)
+	f.Importing(1, 77)
+	f.clock.Advance(time.Minute - 1)
+	assert.NotContains(t, f.python.made(), "end import")
+	f.clock.Advance(1)
+	assert.Contains(t, f.log(), "ended: its import has not ended within 1m0s (wsgi_start_timeout)")
+	f.Importing(1, 0)
+	assert.Zero(t, f.clock.Pending())
+}
+
+func TestGateLetsNobodyInWhenShut(t *testing.T) {
+	g := newGate()
+	inside, leave := make(chan struct{}), make(chan struct{})
+	go g.visit(func() {
+		close(inside)
+		<-leave
+	})
+	<-inside
+	empty := g.close()
+	g.visit(func() { t.Error("somebody came in") })
+	select {
+	case <-empty:
+		t.Error("somebody is still inside")
+	default:
+	}
+	close(leave)
+	<-empty
+}
+
+func TestStatesGoForward(t *testing.T) {
+	f := fresh()
+	assert.True(t, f.advance(Running))
+	assert.False(t, f.advance(Starting))
+	assert.True(t, f.advance(Ended))
+	assert.False(t, f.advance(Stuck), "an end is an end")
+	assert.Equal(t, "ended", f.State().String())
+	assert.Equal(t, "given up", Stuck.String())
+}
+
+// Stop comes at any moment of the start and of the work: it always ends, and
+// Python is finalized only when nobody is in it.
+func TestStress(t *testing.T) {
+	for round := range 300 {
+		f := fresh()
+		require.NoError(t, f.Start())
+		var group sync.WaitGroup
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for serial := range uint64(round % 17) {
+				f.Importing(uint32(serial)%3, serial%2)
+				f.Interrupt(serial, 1)
+			}
+		}()
+		outcome, _ := f.stop(t, 0)
+		group.Wait()
+		assert.Equal(t, Done, outcome)
+		assert.True(t, strings.HasSuffix(f.python.made(), "finalize"))
+	}
+}
