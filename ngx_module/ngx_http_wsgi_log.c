@@ -29,30 +29,30 @@ void
 ngx_http_wsgi_write_log(ngx_http_wsgi_message_t *m)
 {
     uint32_t              lost;
-    ngx_log_t             log, *plog;
-    ngx_connection_t     *c;
+    ngx_log_t             log;
     ngx_http_request_t   *r;
     ngx_http_wsgi_job_t  *job;
 
     job = m->job;
-    plog = ngx_cycle->log;
+    log = *ngx_cycle->log;
 
     if (job && job->ctx) {
         r = job->ctx->request;
-        c = r->connection;
-        plog = c->log;
+        ngx_http_set_log_request(r->connection->log, r);
 
-        ngx_http_set_log_request(plog, r);
+        log = *r->connection->log;
 
     } else if (job) {
         log = *job->log;
         log.handler = ngx_http_wsgi_log_context;
         log.data = job;
-        log.action = NULL;
-        plog = &log;
     }
 
-    ngx_http_wsgi_write_lines(plog, m->level, &m->body);
+    /* "while running application" would look like the end of the line */
+
+    log.action = NULL;
+
+    ngx_http_wsgi_write_lines(&log, m->level, &m->body);
 
     ngx_http_wsgi_log_written(m->body.len);
 
