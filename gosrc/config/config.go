@@ -40,9 +40,10 @@ type Pool struct {
 
 // App is a WSGI application.
 type App struct {
-	Target   string // "module:callable", "/path/script.py", ...
-	Callable string // of a script
-	Preload  bool
+	Target     string // "module:callable", "/path/script.py", ...
+	Callable   string // of a script
+	Middleware string // "module:callable", called with the application
+	Preload    bool
 }
 
 // String is how log entries name the application.

@@ -1,0 +1,52 @@
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Libngx_wsgi.so is what an nginx worker loads to run WSGI applications.  This
+// package is its seam: C calls what exports.go exports, and finds here the one
+// life that there is in the process.
+package main
+
+import (
+	"errors"
+	"runtime"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/clock"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/config"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/life"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/log"
+	adapter "github.com/ngx-wsgi/ngx_wsgi/python_adapter"
+)
+
+// present is the life of this process, nil before start.
+var present atomic.Pointer[life.Life]
+
+// main is never called: the library has no program of its own.
+func main() {}
+
+var logger log.Logger = func(level log.Level, text string) {
+	adapter.Log(uint32(level), text)
+}
+
+// start begins the life, once in a process.
+func start(conf *config.Config) error {
+	if err := conf.Validate(adapter.MaxSlots); err != nil {
+		return err
+	}
+	l := life.New(conf, adapter.MaxSlots, adapter.New(conf), clock.System{}, logger)
+	if !present.CompareAndSwap(nil, l) {
+		return errors.New("Python has been started in this process before")
+	}
+	frugal()
+	return l.Start()
+}
+
+// frugal keeps Go small: it is idle while requests are served, and each worker
+// has one.  Two goroutines at a time are plenty, the threads of the pools are
+// in C and do not count; the heap, some hundred KB, need not grow to 4 MB
+// before it is collected.
+func frugal() {
+	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
+	debug.SetGCPercent(20)
+}

@@ -1,0 +1,108 @@
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package adapter is the door between Go and Python.  The C files beside it
+// serve the requests; the Go files, of which this package is the only one with
+// cgo and cpy3, start Python, import applications and end it.
+//
+// There is one interpreter in a process, and so one value of type Python.
+// Goroutines that call it are locked to their OS threads when a comment says
+// "locked": Python keeps a state for each thread that it has met.
+package adapter
+
+/*
+#cgo pkg-config: python3
+#cgo CFLAGS: -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes
+#cgo CFLAGS: -Wno-unused-parameter -fvisibility=hidden
+#cgo LDFLAGS: -ldl -lpthread
+#include <stdlib.h>
+#include <time.h>
+#include "wsgi_adapter.h"
+#include "wsgi_start.h"
+
+static inline void
+wsgi_go_log(uint32_t level, const char *text, size_t len)
+{
+    wsgi_host->log(NULL, level, text, len);
+}
+
+const nwsgi_runtime_t *nwsgi_runtime(const nwsgi_host_t *host);
+*/
+import "C"
+
+import (
+	"errors"
+	"time"
+	"unsafe"
+)
+
+// MaxSlots is the most threads that the pools can have at a time, those that
+// were given up included.
+const MaxSlots = C.WSGI_MAX_SLOTS
+
+// Log writes an entry to nginx's error log, without the context of a request.
+// Any goroutine.
+func Log(level uint32, text string) {
+	if text == "" || C.wsgi_host == nil {
+		return
+	}
+	C.wsgi_go_log(C.uint32_t(level), (*C.char)(unsafe.Pointer(unsafe.StringData(text))),
+		C.size_t(len(text)))
+}
+
+// Runtime exchanges a host table (nwsgi_host_t *) for the runtime's
+// (nwsgi_runtime_t *), as nginx does; nil if the host's is of another version.
+func Runtime(host unsafe.Pointer) unsafe.Pointer {
+	return unsafe.Pointer(C.nwsgi_runtime((*C.nwsgi_host_t)(host)))
+}
+
+// Run makes the calling OS thread a thread of a pool, until it has to leave.
+// Locked.
+func (p *Python) Run(slot, pool uint32, name string) error {
+	cname := C.CString(name)
+	defer C.free(unsafe.Pointer(cname))
+	if C.wsgi_thread_run(C.uint32_t(slot), C.uint32_t(pool), cname) != 0 {
+		return errors.New("it could not be attached to Python")
+	}
+	return nil
+}
+
+// Leave tells the thread of a slot to leave when its present job has ended.
+func (p *Python) Leave(slot uint32) {
+	C.wsgi_thread_leave(C.uint32_t(slot))
+}
+
+// Job tells what the thread of a slot does: the serial of a request, 0 for
+// none, its application and how long it has run.
+func (p *Python) Job(slot uint32) (serial uint64, app uint32, age time.Duration) {
+	var info C.wsgi_thread_info_t
+	if C.wsgi_thread_info(C.uint32_t(slot), &info) == 0 || info.serial == 0 {
+		return 0, 0, 0
+	}
+	since := time.Duration(info.since) * time.Millisecond
+	return uint64(info.serial), uint32(info.app), monotonic() - since
+}
+
+// Interrupt raises an exception in the thread of a slot, if it still runs the
+// request "serial", and tells whether it did.  Waits for the GIL.  Locked.
+func (p *Python) Interrupt(slot uint32, serial uint64, reason uint32) bool {
+	return C.wsgi_thread_interrupt(C.uint32_t(slot), C.uint64_t(serial),
+		C.uint32_t(reason)) != 0
+}
+
+// Close lets the queues take no more; threads leave when they are empty.
+func (p *Python) Close() {
+	C.wsgi_queue_close()
+}
+
+// Fail does so, and ends with an error what waits in them.
+func (p *Python) Fail() {
+	C.wsgi_queue_fail()
+}
+
+// monotonic is the time that C's stamps are of.
+func monotonic() time.Duration {
+	var ts C.struct_timespec
+	C.clock_gettime(C.CLOCK_MONOTONIC, &ts)
+	return time.Duration(ts.tv_sec)*time.Second + time.Duration(ts.tv_nsec)
+}
