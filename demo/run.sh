@@ -95,6 +95,7 @@ prepare() {
         mkdir -p "$run"
     else
         run=$(mktemp -d /tmp/ngx_wsgi-demo.XXXXXX)
+        echo "demo: $build does not suit ${user:-nginx}, copying it to $run"
         mkdir "$run/build"
         cp "$build"/*.so "$run/build"
         cp -R "$venv" "$run/build/venv"
@@ -172,13 +173,12 @@ stop() {
     end TERM "$front"
     end QUIT "$wsgi"
 
-    if [ -z "$run" ] || [ ! -d "$run" ]; then
-        :
-    elif [ "$status" -ne 0 ] || [ -n "${DEMO_KEEP:-}" ]; then
+    if [ -n "${DEMO_KEEP:-}" ] || { [ "$status" -ne 0 ] && [ -n "$wsgi" ]; }
+    then
         echo "demo: kept $run"
-    else
+    elif [ -n "$run" ]; then
         rm -rf "$run"
-        [ -z "$front" ] || echo "demo: stopped, nothing is left"
+        echo "demo: stopped, nothing is left"
     fi
 
     exit "$status"
@@ -228,7 +228,7 @@ In another terminal
 
 Logs, in $run/logs
   front.access.log  front.error.log  wsgi.access.log  wsgi.error.log
-  What is logged as an error appears below, too.
+  What the application logs appears below, too.
 
 Data, in $run/data
   removed at the end with all of that directory; DEMO_KEEP=1 keeps it
