@@ -1,7 +1,7 @@
 // Copyright (C) the ngx_wsgi authors
 // SPDX-License-Identifier: Apache-2.0
 
-package adapter
+package adapter_test
 
 import (
 	"os"
