@@ -138,7 +138,9 @@ func (l *Life) main() {
 	l.pools.Start()
 	go l.watching()
 	l.preload()
-	l.advance(Running)
+	if l.advance(Running) {
+		l.log.Printf(log.Info, "ready after %v", l.since(begin))
+	}
 	<-l.drained
 	l.end()
 }

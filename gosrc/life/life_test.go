@@ -219,7 +219,8 @@ func TestLifeFromBeginningToEnd(t *testing.T) {
 	assert.Equal(t, "prepare, start, load 0, load 2, close, join, exit, finalize",
 		f.python.made())
 	assert.Equal(t, "Python 3, started in 0s\n"+
-		"application \"one\" imported in 0s\napplication \"three\" imported in 0s", f.log())
+		"application \"one\" imported in 0s\napplication \"three\" imported in 0s\n"+
+		"ready after 0s", f.log())
 	assert.Equal(t, Done, f.Stop(time.Second), "once more")
 }
 
