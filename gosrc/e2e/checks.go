@@ -56,14 +56,6 @@ func openFDs(pid int) descriptors {
 	return found
 }
 
-func (d descriptors) total() int {
-	sum := 0
-	for n := range maps.Values(d) {
-		sum += n
-	}
-	return sum
-}
-
 // grown returns what "now" has more of, one entry a descriptor.
 func (d descriptors) grown(now descriptors) []string {
 	var more []string
@@ -75,11 +67,17 @@ func (d descriptors) grown(now descriptors) []string {
 	return more
 }
 
-// markFDs takes what the workers have open now as what they may have.
+// markFDs takes what the workers have open now as what they may have, and
+// what Go's poller opens when it is first needed.
 func (n *instance) markFDs() {
 	n.fds = map[int]descriptors{}
 	for _, pid := range n.pids {
-		n.fds[pid] = openFDs(pid)
+		now := openFDs(pid)
+		if !n.set.noModule && now["anon_inode:[eventpoll]"] == 1 {
+			now["anon_inode:[eventpoll]"]++
+			now["anon_inode:[eventfd]"]++
+		}
+		n.fds[pid] = now
 	}
 }
 

@@ -164,7 +164,7 @@ func TestSignalIsIgnored(t *testing.T) {
 	t.Parallel()
 	n := start(t, kitchen)
 	assert.Equal(t, 200, n.get(t, "/embed/set_signal").Status)
-	n.waitLog(`\[warn\].*signal`)
+	n.waitLog(`signal\.signal\(SIGTERM\) is ignored`)
 	n.quit()
 }
 
@@ -202,7 +202,7 @@ func TestAtexit(t *testing.T) {
     server { listen {{.Addr}}; location / { wsgi_pass at_exit; } }`,
 		file("apps/at_exit.py", atexitApp))
 	assert.Equal(t, "app", n.text(t, "/"))
-	n.waitLog(`\[warn\].*signal`)
+	n.waitLog(`signal\.signal\(SIGTERM\) is ignored`)
 	n.reload()
 	assert.Equal(t, 1, n.countLog("atexit ran"))
 	assert.Equal(t, 1, n.countLog("thread ended"))

@@ -129,7 +129,7 @@ func TestBadStatus(t *testing.T) {
 		assert.Empty(t, r.values("X-Injected"), "%q", status)
 		assert.NotContains(t, r.Body, "Injected")
 		require.True(t, r.complete())
-		assert.Equal(t, "plain", w.get("/response/plain").Body, "after %q", status)
+		w.needClosed() // as nginx does after every 500
 	}
 	n.waitLog(`\[error\].*status.*` + inContext + `GET /failing/status`)
 }
@@ -155,7 +155,7 @@ func TestBadHeader(t *testing.T) {
 		assert.Empty(t, r.values("X-Injected"), query)
 		assert.NotContains(t, r.Body, "Injected")
 		require.True(t, r.complete())
-		assert.Equal(t, "plain", w.get("/response/plain").Body, "after %s", query)
+		w.needClosed()
 	}
 	n.waitLog(`\[error\].*header.*` + inContext + `GET /failing/header`)
 }

@@ -73,7 +73,7 @@ func TestFramingHead(t *testing.T) {
 	w := n.dial(t)
 	w.request("HEAD", "/failing/before")
 	assert.Equal(t, 500, w.reply("HEAD").Status)
-	assert.Equal(t, "plain", w.get("/response/plain").Body)
+	w.needClosed() // as nginx does after every 500
 }
 
 // 204 and 304 have no body, whatever the application yields.

@@ -108,7 +108,7 @@ func cleanEnv() []string {
 }
 
 // pythonReady is logged by each worker when its imports have ended.
-const pythonReady = `ngx_wsgi: .*ready`
+const pythonReady = `wsgi: ready after`
 
 func (n *instance) waitReady() {
 	n.t.Helper()
@@ -223,7 +223,7 @@ func (n *instance) finish() {
 		n.checkFDs()
 	}
 	if !n.over {
-		n.signal(syscall.SIGQUIT)
+		_ = n.cmd.Process.Signal(syscall.SIGQUIT)
 		select {
 		case <-n.exited:
 			assert.Equal(n.t, 0, n.cmd.ProcessState.ExitCode(), "exit code of nginx")

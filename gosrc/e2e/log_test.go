@@ -21,7 +21,6 @@ func TestLog(t *testing.T) {
 		"errors": {"errors first", "errors second", "errors third", "errors fourth",
 			"errors printed"},
 		"streams":           {"stdout printed", "stderr printed", "stderr in pieces"},
-		"unended":           {"errors without an end", "stdout without an end"},
 		"records":           {"WARNING kitchen a warning of logging", "ERROR kitchen an exception of logging", "LookupError: for logging"},
 		"unicode":           {"print žluťoučký ☃ 🐍", "errors žluťoučký ☃ 🐍", "lone .* surrogate"},
 		"traceback_printed": {"Traceback", `ValueError: shown by traceback`, `in traceback_printed`},
@@ -80,14 +79,22 @@ func TestLogLong(t *testing.T) {
 	assert.Less(t, strings.Index(log, "many 0,"), strings.Index(log, "many 499,"))
 }
 
-// Control characters cannot forge a line or steer a terminal.
-func TestLogControlCharacters(t *testing.T) {
+// What is not ended with a newline is a line when the request has ended.
+func TestLogUnended(t *testing.T) {
 	t.Parallel()
 	n := start(t, kitchen)
-	assert.Equal(t, 200, n.get(t, "/logs/control").Status)
-	line := n.waitLog(`control .*red`)
-	assert.NotContains(t, line, "\x1b")
-	assert.NotContains(t, line, "\x00")
+	assert.Equal(t, 200, n.get(t, "/logs/unended").Status)
+	for _, line := range []string{"errors without an end", "stdout without an end"} {
+		n.waitLog(`\[\w+\] .*` + line + `, client: 127\.0\.0\.1, .*request: "GET /logs/unended`)
+	}
+}
+
+// Text of an application cannot be taken for a line of nginx's.
+func TestLogCannotBeForged(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen, allowLog("wsgi: .*forged"))
+	assert.Equal(t, 200, n.get(t, "/logs/forged").Status)
+	n.waitLog(`\[error\] .*wsgi: \S+ \S+ \[alert\] 1#1: forged` + inContext)
 }
 
 // The streams are text, UTF-8, no terminal.

@@ -109,9 +109,9 @@ def many_lines(environ, start_response):
     return reply(start_response, "logged")
 
 
-def control(environ, start_response):
-    """What could forge a line or upset a terminal."""
-    environ["wsgi.errors"].write("control \x1b[31m red \0 nul \r cr\n")
+def forged(environ, start_response):
+    """Looks like a line of nginx's own."""
+    environ["wsgi.errors"].write("first\n2026/01/01 00:00:00 [alert] 1#1: forged\n")
     return reply(start_response, "logged")
 
 
