@@ -90,13 +90,16 @@ wsgi_response_chunk(wsgi_request_t *request, PyObject *chunk)
 
         if ((int64_t) n > request->left) {
             msg.body_len = (uint64_t) request->left;
-            wsgi_response_excess(request);
         }
 
         request->left -= (int64_t) msg.body_len;
 
         if (request->left == 0) {
             msg.flags |= NWSGI_SEND_LAST;
+        }
+
+        if ((int64_t) n > (int64_t) msg.body_len) {
+            wsgi_response_excess(request);
         }
     }
 
