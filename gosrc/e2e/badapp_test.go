@@ -69,8 +69,8 @@ func checkBadApps(t *testing.T, n *instance) {
 	for _, app := range badApps {
 		n.waitLog(app.says)
 	}
-	n.waitLog(`ModuleNotFoundError: No module named 'absent_module'`)
-	n.waitLog(`ModuleNotFoundError: No module named 'kitchen\.absent'`)
+	n.waitLog(`"absent_module" cannot be loaded: No module named 'absent_module'`)
+	n.waitLog(`No module named 'kitchen\.absent'`)
 	n.waitLog(`File ".*/raises\.py", line 1`)
 	n.waitLog(`File ".*/syntax\.py", line 1`)
 }

@@ -114,6 +114,8 @@ var wrongConfigs = []struct{ conf, says string }{
 	{"wsgi_param A $nothing_at_all;", `unknown "nothing_at_all" variable`},
 	{"wsgi_script_name admin;", `invalid value "admin"`},
 	{"wsgi_script_name $uri;", `invalid value "$uri"`},
+	{"server { listen {{.Addr}}; wsgi_script_name auto; location ~ ^/here { wsgi_pass app; } }",
+		`"wsgi_script_name auto" has no prefix to take in location "^/here"`},
 }
 
 // "nginx -t" says what is wrong, and in which line.

@@ -102,7 +102,6 @@ const scriptNameServer = `
         location /slash/ { wsgi_script_name auto; wsgi_pass dumper; }
         location /deep/er/ { wsgi_script_name auto; wsgi_pass dumper; }
         location = /exact { wsgi_script_name auto; wsgi_pass dumper; }
-        location ~ ^/regex(/|$) { wsgi_script_name auto; wsgi_pass dumper; }
         location /fixed { wsgi_script_name /fixed; wsgi_pass dumper; }
         location /fix/ed { wsgi_script_name /fix; wsgi_pass dumper; }
         location /other { wsgi_script_name /mounted; wsgi_pass dumper; }
