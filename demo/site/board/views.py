@@ -95,8 +95,12 @@ def ticks():
 @require_safe
 def environ(request):
     rows = [
-        (key, type(value).__name__, value if isinstance(value, str) else repr(value),
-         REMARKS.get(key, ""))
+        (
+            key,
+            type(value).__name__,
+            value if isinstance(value, str) else repr(value),
+            REMARKS.get(key, ""),
+        )
         for key, value in sorted(request.environ.items())
     ]
     return render(request, "board/environ.html", {"rows": rows})
