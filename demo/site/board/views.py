@@ -27,6 +27,7 @@ REMARKS = {
     "PATH_INFO": "the whole path: wsgi_script_name is off",
     "REMOTE_ADDR": "the browser's, by realip; the socket has no address",
     "SERVER_SOFTWARE": "the nginx that Python runs in",
+    "nginx.disconnected": "to be called: has the client gone?",
     "wsgi.file_wrapper": "what a download is handed to",
     "wsgi.input": "the request's body",
     "wsgi.multiprocess": "more than one worker process",
