@@ -86,6 +86,8 @@ $(MODULE): build/nginx/objs/Makefile build/module.flags \
 
 
 # The library.  It is a Go program, so what it needs is asked of the tree.
+# It is loaded with RTLD_GLOBAL, for libpython's sake: whatever else it exported
+# would stand in for the same names of other Go libraries in the process.
 
 LIBRARY_SRCS := $(shell find include gosrc python_adapter -type f \
     ! -name '*_test.go' ! -path '*/e2e/*' ! -path '*/testdata/*' ! -name '*.pyc')
@@ -95,13 +97,16 @@ library: $(LIBRARY)  ## build/libngx_wsgi.so
 build/library.flags: FORCE
 	@echo '$(BUILD)' | cmp -s - $@ || echo '$(BUILD)' > $@
 
-$(LIBRARY): $(LIBRARY_SRCS) go.mod build/config.mk build/library.flags
+$(LIBRARY): $(LIBRARY_SRCS) go.mod Makefile build/config.mk build/library.flags
 	$(call need,gosrc/*.go)
 	@echo "building $@"
+	@echo '{ global: nwsgi_runtime; local: *; };' > build/library.map
 	@$(ENV) go build -buildmode=c-shared -buildvcs=false -trimpath \
+	    -ldflags "-extldflags=-Wl,--version-script=$(CURDIR)/build/library.map" \
 	    -o $@.new ./gosrc
-	@nm -D --defined-only $@.new | grep -q ' T nwsgi_runtime$$' \
-	    || { echo "$@ does not export nwsgi_runtime" >&2; exit 1; }
+	@test "$$(nm -D --defined-only $@.new | awk '{ print $$3 }')" \
+	        = nwsgi_runtime \
+	    || { echo "$@ has to export nwsgi_runtime and no more" >&2; exit 1; }
 	@rm -f $@.h build/libngx_wsgi.so.h && mv $@.new $@
 
 
