@@ -128,9 +128,7 @@ ngx_http_wsgi_set_env(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     kv = mcf->env.elts;
 
     for (i = 0; i < mcf->env.nelts; i++) {
-        if (kv[i].key.len == value[1].len
-            && ngx_strcmp(kv[i].key.data, value[1].data) == 0)
-        {
+        if (ngx_http_wsgi_equal(&kv[i].key, &value[1])) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "the environment variable \"%V\" is set twice",
                                &value[1]);
@@ -160,9 +158,7 @@ ngx_http_wsgi_get_pool(ngx_conf_t *cf, ngx_http_wsgi_main_conf_t *mcf,
     pools = mcf->pools.elts;
 
     for (i = 0; i < mcf->pools.nelts; i++) {
-        if (pools[i]->name.len == name->len
-            && ngx_strncmp(pools[i]->name.data, name->data, name->len) == 0)
-        {
+        if (ngx_http_wsgi_equal(&pools[i]->name, name)) {
             return pools[i];
         }
     }
@@ -480,11 +476,8 @@ ngx_http_wsgi_get_app(ngx_conf_t *cf, ngx_str_t *target, ngx_str_t *callable)
     for (i = 0; i < mcf->apps.nelts; i++) {
         app = apps[i];
 
-        if (app->target.len == target->len
-            && ngx_strcmp(app->target.data, target->data) == 0
-            && app->callable.len == callable->len
-            && ngx_strncmp(app->callable.data, callable->data, callable->len)
-               == 0)
+        if (ngx_http_wsgi_equal(&app->target, target)
+            && ngx_http_wsgi_equal(&app->callable, callable))
         {
             return app;
         }

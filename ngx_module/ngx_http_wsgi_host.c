@@ -271,15 +271,18 @@ ngx_http_wsgi_copy_message(const nwsgi_message_t *msg)
 
     m->reason.data = p;
     m->reason.len = msg->reason_len;
-    p = ngx_cpymem(p, msg->reason, msg->reason_len);
 
+    if (msg->reason_len) {
+        p = ngx_cpymem(p, msg->reason, msg->reason_len);
+    }
+
+    m->body.data = p;
     m->body.len = msg->body_len;
 
     if (msg->owner) {
         m->body.data = (u_char *) msg->body;
 
-    } else {
-        m->body.data = p;
+    } else if (msg->body_len) {
         ngx_memcpy(p, msg->body, msg->body_len);
     }
 

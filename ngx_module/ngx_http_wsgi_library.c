@@ -32,6 +32,7 @@ static char *ngx_wsgi_check_library(ngx_cycle_t *cycle, ngx_str_t *path);
 static char *ngx_wsgi_read_library(ngx_cycle_t *cycle, ngx_file_t *file,
     ngx_str_t *text);
 static ngx_int_t ngx_wsgi_library_abi(ngx_str_t *text);
+static void ngx_wsgi_keep_module(ngx_cycle_t *cycle);
 
 
 /* a directive of the main context has to belong to a core module */
@@ -299,6 +300,8 @@ ngx_http_wsgi_load_library(ngx_cycle_t *cycle, const nwsgi_host_t *host)
 
     wcf = (ngx_wsgi_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_wsgi_module);
 
+    ngx_wsgi_keep_module(cycle);
+
     /* RTLD_GLOBAL: C extensions find the symbols of libpython that way */
 
     handle = dlopen((char *) wcf->library.data, RTLD_NOW|RTLD_GLOBAL);
@@ -329,4 +332,23 @@ ngx_http_wsgi_load_library(ngx_cycle_t *cycle, const nwsgi_host_t *host)
     }
 
     return runtime;
+}
+
+
+/*
+ * nginx unloads its modules at the end of a process, when a thread that could
+ * not be ended may still call the host table.
+ */
+
+static void
+ngx_wsgi_keep_module(ngx_cycle_t *cycle)
+{
+    Dl_info  info;
+
+    if (dladdr(&ngx_wsgi_module, &info) == 0
+        || dlopen(info.dli_fname, RTLD_NOW|RTLD_NOLOAD|RTLD_NODELETE) == NULL)
+    {
+        ngx_log_debug0(NGX_LOG_DEBUG_CORE, cycle->log, 0,
+                       "the wsgi module is part of nginx");
+    }
 }

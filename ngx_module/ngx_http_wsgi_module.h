@@ -241,6 +241,14 @@ typedef struct {
 } ngx_http_wsgi_process_t;
 
 
+static ngx_inline ngx_uint_t
+ngx_http_wsgi_equal(ngx_str_t *a, ngx_str_t *b)
+{
+    return a->len == b->len
+           && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
+}
+
+
 extern ngx_module_t             ngx_http_wsgi_module;
 extern ngx_http_wsgi_process_t  ngx_http_wsgi_process;
 
