@@ -275,9 +275,11 @@ def failure(index, phase, exc):
 
 def brief(exc):
     """Type and message of an exception in one line, whatever its __str__."""
+    if isinstance(exc, LoadError):
+        return str(exc)
     kind = type(exc)
     name = kind.__qualname__
-    if kind.__module__ not in ("builtins", "__main__", __name__):
+    if kind.__module__ not in ("builtins", "__main__"):
         name = f"{kind.__module__}.{name}"
     try:
         text = exc.msg if isinstance(exc, SyntaxError) else str(exc)
@@ -298,7 +300,7 @@ def trace(exc):
         if one is None or id(one) in seen:
             continue
         seen.add(id(one))
-        while one.stack and one.stack[0].filename == __file__:
+        while one.stack and is_ours(one.stack[0].filename):
             del one.stack[0]
         todo += one.__cause__, one.__context__, *(getattr(one, "exceptions", 0) or ())
     if not told.stack and told.__cause__ is None and told.__context__ is None:
@@ -312,10 +314,15 @@ def told_more(exc):
 
 
 def own_traceback(tb):
-    """The part of a traceback that is not this file's."""
-    while tb is not None and tb.tb_frame.f_code.co_filename == __file__:
+    """The part of a traceback that is not ours."""
+    while tb is not None and is_ours(tb.tb_frame.f_code.co_filename):
         tb = tb.tb_next
     return tb
+
+
+def is_ours(filename):
+    """No line of the application: this file's, or the import system's."""
+    return filename == __file__ or filename.startswith("<frozen importlib")
 
 
 def stack(ident):
@@ -325,11 +332,7 @@ def stack(ident):
     frame = sys._current_frames().get(ident)
     if frame is None:
         return "its thread runs no Python code"
-    frames = [
-        f
-        for f in extract_stack(frame)
-        if f.filename != __file__ and not f.filename.startswith("<frozen importlib")
-    ]
+    frames = [f for f in extract_stack(frame) if not is_ours(f.filename)]
     thread = threading._active.get(ident)
     name = f' "{thread.name}"' if thread else ""
     head = f"stack of thread{name} (most recent call last):\n"

@@ -1,0 +1,124 @@
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package adapter_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/ngx-wsgi/ngx_wsgi/python_adapter/internal/hosttest"
+)
+
+// look shows what an expression over environ is.
+func look(t *testing.T, expression string, req hosttest.Request) string {
+	t.Helper()
+	req.App = function("start_response('200 OK', [])\nreturn [repr((" + expression + ")).encode()]")
+	r := hosttest.Run(t, req)
+	assert.Empty(t, r.LogText())
+	return r.Body()
+}
+
+func TestEnviron(t *testing.T) {
+	cases := []struct{ expression, want string }{
+		{"type(environ)", "<class 'dict'>"},
+		{"environ['REQUEST_METHOD']", "'POST'"},
+		{"environ['SCRIPT_NAME']", "''"},
+		{"environ['PATH_INFO']", "'/a b'"},
+		{"environ['QUERY_STRING']", "'x=%20'"},
+		{"environ['SERVER_PROTOCOL']", "'HTTP/1.1'"},
+		{"environ['SERVER_NAME'], environ['SERVER_PORT']", "('localhost', '80')"},
+		{"environ['SERVER_SOFTWARE']", "'nginx/1.2.3'"},
+		{"environ['CONTENT_TYPE'], environ['CONTENT_LENGTH']", "('text/plain', '4')"},
+		{"environ['HTTP_X_NAME']", "'v'"},
+		{"environ['wsgi.version']", "(1, 0)"},
+		{"environ['wsgi.url_scheme']", "'http'"},
+		{"environ['wsgi.multithread'], environ['wsgi.multiprocess']", "(True, False)"},
+		{"environ['wsgi.run_once'], environ['wsgi.input_terminated']", "(False, True)"},
+		{"environ['nginx.disconnected']()", "False"},
+		{"abs(time.time() - environ['nginx.queue_start']) < 60", "True"},
+		{"sorted(n for n, v in environ.items() if n.isupper() and type(v) is not str)", "[]"},
+	}
+	for _, c := range cases {
+		t.Run(c.expression, func(t *testing.T) {
+			assert.Equal(t, c.want, look(t, c.expression, hosttest.Request{
+				Method: "POST", Path: "/a b", Query: "x=%20", Body: "body",
+				Header: []hosttest.Field{{Name: "Content-Type", Value: "text/plain"}, {Name: "X-Name", Value: "v"}},
+			}))
+		})
+	}
+}
+
+func TestPoolOfOneThreadIsNotMultithreaded(t *testing.T) {
+	assert.Equal(t, "False", look(t, "environ['wsgi.multithread']",
+		hosttest.Request{Pool: hosttest.One}))
+}
+
+func TestEnvironIsLatin1(t *testing.T) {
+	for name, value := range map[string]string{
+		"UTF-8": "gr\u00f6\u00dfe \u20ac", "any bytes": "\xff\x00\x80", "none": "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := look(t, "environ['PATH_INFO'].encode('latin-1').hex()",
+				hosttest.Request{Vars: []hosttest.Field{{Name: "PATH_INFO", Value: value}}})
+			assert.Equal(t, fmt.Sprintf("'%x'", value), got)
+		})
+	}
+}
+
+func TestLaterVariableReplacesAnEarlierOne(t *testing.T) {
+	assert.Equal(t, "'/second'", look(t, "environ['PATH_INFO']", hosttest.Request{
+		Path: "/first", Vars: []hosttest.Field{{Name: "PATH_INFO", Value: "/second"}},
+	}))
+}
+
+func TestVariablesCannotStandInForObjects(t *testing.T) {
+	assert.Equal(t, "b''", look(t, "environ['wsgi.input'].read()", hosttest.Request{
+		Vars: []hosttest.Field{{Name: "wsgi.input", Value: "x"}},
+	}))
+}
+
+// More names and values than the cache holds.
+func TestManyVariables(t *testing.T) {
+	var vars []hosttest.Field
+	for i := range 3000 {
+		vars = append(vars, hosttest.Field{
+			Name: fmt.Sprintf("HTTP_X_%d", i), Value: strings.Repeat(fmt.Sprint(i), i%200),
+		})
+	}
+	for range 2 {
+		got := look(t, "all(environ[f'HTTP_X_{i}'] == str(i) * (i % 200) for i in range(3000))",
+			hosttest.Request{Vars: vars})
+		assert.Equal(t, "True", got)
+	}
+}
+
+func TestEachRequestHasItsOwnEnviron(t *testing.T) {
+	app := function(`
+start_response("200 OK", [])
+before = "mine" in environ
+environ.clear()
+environ["mine"] = environ["wsgi.version"] = 1
+return [str(before).encode()]`)
+	for range 3 {
+		assert.Equal(t, "False", hosttest.Run(t, hosttest.Request{App: app}).Body())
+	}
+	assert.Equal(t, "(1, 0)", look(t, "environ['wsgi.version']", hosttest.Request{}))
+}
+
+func TestAccess(t *testing.T) {
+	for body, want := range map[string]string{
+		`environ["REMOTE_USER"] = "max"`: "max", `pass`: "",
+	} {
+		r := hosttest.Run(t, hosttest.Request{
+			Access: true,
+			App:    function(body + "\nstart_response('204 Yes', [])\nreturn []"),
+		})
+		assert.Equal(t, want, r.User)
+		assert.Equal(t, want != "", r.HasUser)
+		assert.Equal(t, uint32(204), r.Status)
+	}
+}

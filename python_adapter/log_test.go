@@ -1,0 +1,123 @@
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package adapter_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/ngx-wsgi/ngx_wsgi/python_adapter/internal/hosttest"
+)
+
+// logs asserts the entries of a request, in their order.
+func logs(t *testing.T, body string, want ...string) {
+	t.Helper()
+	r := serve(t, body+"\nstart_response('200 OK', [])\nreturn []")
+	var got []string
+	for _, entry := range r.Log {
+		got = append(got, entry.Text)
+	}
+	assert.Equal(t, want, got)
+}
+
+func TestLines(t *testing.T) {
+	logs(t, `print("one", 2, "three")`, "one 2 three")
+	logs(t, `print("one\ntwo\n\nthree")`, "one", "two", "three")
+	logs(t, `environ["wsgi.errors"].write("no "); environ["wsgi.errors"].write("newline")`, "no newline")
+	logs(t, `environ["wsgi.errors"].writelines(["a\n", "b\n"])`, "a", "b")
+	logs(t, `sys.stderr.write("x"); sys.stderr.flush(); sys.stderr.write("y")`, "x", "y")
+	logs(t, `print("größe \udcff €")`, "größe \\udcff €")
+	logs(t, `print("out", end=""); print("err", file=sys.stderr)`, "err", "out")
+}
+
+func TestLongLineIsSplit(t *testing.T) {
+	r := serve(t, "print('x' * 10000)\nstart_response('200 OK', [])\nreturn []")
+	assert.Greater(t, len(r.Log), 1)
+	assert.Equal(t, strings.Repeat("x", 10000), strings.ReplaceAll(r.LogText(), "\n", ""))
+}
+
+func TestLoggingAndWarnings(t *testing.T) {
+	r := serve(t, `
+import logging, traceback, warnings
+logging.getLogger("app").warning("from logging")
+logging.StreamHandler().emit(logging.makeLogRecord({"msg": "from a handler"}))
+warnings.warn("from warnings")
+try:
+    1 / 0
+except ZeroDivisionError:
+    traceback.print_exc()
+start_response('200 OK', [])
+return []`)
+	for _, words := range []string{
+		"from logging", "from a handler", "UserWarning: from warnings",
+		"ZeroDivisionError: division by zero",
+	} {
+		assert.Contains(t, r.LogText(), words)
+	}
+}
+
+func TestStreamsAreLikeFiles(t *testing.T) {
+	for expression, want := range map[string]string{
+		"sys.stderr.fileno(), sys.stdout.isatty()":               "(2, False)",
+		"sys.stderr.encoding, sys.stderr.errors":                 "('utf-8', 'backslashreplace')",
+		"sys.stdout.closed, sys.stdout.writable()":               "(False, True)",
+		"sys.__stderr__ is sys.stderr, sys.stdout.write('x\\n')": "(True, 2)",
+	} {
+		r := serve(t, "start_response('200 OK', [])\nreturn [repr(("+expression+")).encode()]")
+		assert.Equal(t, want, r.Body())
+	}
+	refused(t, serve(t, `print(1, file=environ["wsgi.errors"]); environ["wsgi.errors"].write(b"x")`),
+		"write() argument must be str, not bytes")
+}
+
+// A thread of the application's has no request.
+func TestThreadsOfTheApplication(t *testing.T) {
+	hosttest.Log()
+	r := serve(t, `
+import threading
+def work():
+    print("in a thread")
+    raise ValueError("of a thread")
+thread = threading.Thread(target=work, name="mine")
+thread.start()
+thread.join()
+start_response('200 OK', [])
+return []`)
+	assert.Empty(t, r.LogText())
+	said := hosttest.Log()
+	assert.Contains(t, said, "in a thread\n")
+	assert.Contains(t, said, "Exception in thread mine:")
+	assert.Contains(t, said, "ValueError: of a thread")
+}
+
+func TestFailureToImport(t *testing.T) {
+	r := hosttest.Run(t, hosttest.Request{App: "x = (\n"})
+	require.Equal(t, hosttest.Error, r.Result)
+	assert.Regexp(t, `^application "/.*\.py" cannot be loaded: /.*\.py, line 1: SyntaxError: `, r.LogText())
+
+	r = hosttest.Run(t, hosttest.Request{App: "import nosuchmodule\n"})
+	assert.Contains(t, r.LogText(), "raised ModuleNotFoundError: No module named 'nosuchmodule' in import\nTraceback")
+	assert.NotContains(t, r.LogText(), "ngx_wsgi_boot")
+
+	app := "raise ValueError('as always')\n"
+	r = hosttest.Run(t, hosttest.Request{App: app})
+	assert.Contains(t, r.LogText(), "Traceback")
+	r = hosttest.Run(t, hosttest.Request{App: app})
+	assert.Regexp(t, `cannot be loaded: that failed 0\.\d s ago: ValueError: as always$`, r.LogText())
+}
+
+func TestTracebackIsTheApplicationsOwn(t *testing.T) {
+	r := serve(t, `
+def inner():
+    raise ValueError("deep")
+inner()`)
+	lines := strings.Split(r.LogText(), "\n")
+	assert.Regexp(t, `^application ".*" raised ValueError: deep in call$`, lines[0])
+	assert.Equal(t, "Traceback (most recent call last):", lines[1])
+	assert.Contains(t, lines[2], "in application")
+	assert.NotContains(t, r.LogText(), "boot")
+}
