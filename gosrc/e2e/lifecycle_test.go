@@ -97,7 +97,7 @@ func TestReloadBringsNewCode(t *testing.T) {
 func TestKilledWorkerIsReplaced(t *testing.T) {
 	t.Parallel()
 	n := start(t, kitchen, allowRespawn(), allowLog(`worker process \d+ exited on signal (9|11)`))
-	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV} {
+	for i, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV} {
 		old := n.worker()
 		w := n.dial(t)
 		w.request("GET", fmt.Sprintf("/process/die?signal=%d", sig))
@@ -107,8 +107,8 @@ func TestKilledWorkerIsReplaced(t *testing.T) {
 			return len(now) == 1 && now[0] != old
 		})
 		assert.Equal(t, "plain", n.text(t, "/response/plain"))
+		n.waitLogTimes(pythonReady, i+2)
 	}
-	n.waitLogTimes(pythonReady, 3)
 }
 
 // SIGTERM and SIGINT end at once, and no worse than quit does.

@@ -220,3 +220,10 @@ def own_socket(environ, start_response):
     address = f"http://{environ['HTTP_HOST']}/response/plain"
     with urllib.request.urlopen(address, timeout=10) as response:
         return reply(start_response, response.read())
+
+
+def blocks(environ, start_response):
+    import gc
+
+    gc.collect()
+    return reply_json(start_response, sys.getallocatedblocks())

@@ -1,0 +1,78 @@
+//go:build e2e
+
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// blocks is how many pieces of memory Python has allocated.
+func (n *instance) blocks(t *testing.T) int {
+	t.Helper()
+	count, err := strconv.Atoi(n.text(t, "/embed/blocks"))
+	require.NoError(t, err)
+	return count
+}
+
+// A request leaves no Python object behind, whatever becomes of it.
+func TestNoObjectsLeft(t *testing.T) {
+	t.Parallel()
+	n := start(t, "wsgi_threads 1;"+kitchen)
+	large := strings.Repeat("x", 100000)
+	for target, body := range map[string]string{
+		"/response/plain":                       "",
+		"/response/write":                       "",
+		"/response/late_start":                  "",
+		"/response/twice":                       "",
+		"/response/exc_replaces":                "",
+		"/response/big?size=100000&count=3":     "",
+		"/failing/before":                       "",
+		"/failing/at_first":                     "",
+		"/failing/returns_none":                 "",
+		"/failing/str_chunk":                    "",
+		"/failing/header?value=%0a":             "",
+		"/framing/generator":                    "",
+		"/framing/length?length=3&chunks=hello": "",
+		"/framing/no_body_length/304":           "",
+		"/headers/cookies":                      "",
+		"/headers/hop?connection":               "",
+		"/environ/dump":                         "",
+		"/environ/is_dict":                      "",
+		"/logs/errors":                          "",
+		"/body/echo":                            large,
+		"/body/unread":                          large,
+		"/body/lines":                           "a\nb\nc\n",
+		"/body/steps?do=readline,read:1,iter":   "a\nb\nc\n",
+	} {
+		ask := func(times int) {
+			for range times {
+				n.post(t, target, body)
+			}
+		}
+		ask(200) // caches fill
+		before := n.blocks(t)
+		ask(400)
+		assert.Less(t, n.blocks(t)-before, 300, "objects left by 400 requests of %s", target)
+	}
+}
+
+// Nor any memory of nginx's.
+func TestNoMemoryLeft(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen)
+	load := startLoad(t, n, 16)
+	load.more(4000)
+	before := rss(n.worker())
+	load.more(12000)
+	load.stop()
+	grown := rss(n.worker()) - before
+	assert.Less(t, grown, 3<<20, "%d KB in 12000 requests", grown>>10)
+}
