@@ -24,7 +24,10 @@ ngx_http_wsgi_check_directory(ngx_conf_t *cf, void *post, void *data)
 {
     ngx_str_t *path = data;
 
-    ngx_file_info_t  fi;
+    ngx_str_t        *name;
+    ngx_file_info_t   fi;
+
+    name = cf->args->elts;
 
     if (ngx_conf_full_name(cf->cycle, path, 0) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -32,13 +35,15 @@ ngx_http_wsgi_check_directory(ngx_conf_t *cf, void *post, void *data)
 
     if (ngx_file_info(path->data, &fi) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "the directory \"%V\" cannot be used", path);
+                           "the directory \"%V\" of \"%V\" cannot be used",
+                           path, name);
         return NGX_CONF_ERROR;
     }
 
     if (!ngx_is_dir(&fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is not a directory", path);
+                           "\"%V\" of \"%V\" is not a directory",
+                           path, name);
         return NGX_CONF_ERROR;
     }
 
@@ -51,7 +56,10 @@ ngx_http_wsgi_check_file(ngx_conf_t *cf, void *post, void *data)
 {
     ngx_str_t *path = data;
 
-    ngx_file_info_t  fi;
+    ngx_str_t        *name;
+    ngx_file_info_t   fi;
+
+    name = cf->args->elts;
 
     if (ngx_conf_full_name(cf->cycle, path, 0) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -59,13 +67,15 @@ ngx_http_wsgi_check_file(ngx_conf_t *cf, void *post, void *data)
 
     if (ngx_file_info(path->data, &fi) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "the file \"%V\" cannot be used", path);
+                           "the file \"%V\" of \"%V\" cannot be used",
+                           path, name);
         return NGX_CONF_ERROR;
     }
 
     if (!ngx_is_file(&fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" is not a file", path);
+                           "\"%V\" of \"%V\" is not a file",
+                           path, name);
         return NGX_CONF_ERROR;
     }
 

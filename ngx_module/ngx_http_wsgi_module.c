@@ -299,10 +299,10 @@ ngx_http_wsgi_init_pools(ngx_conf_t *cf, ngx_http_wsgi_main_conf_t *mcf)
     if (mcf->threads != NGX_CONF_UNSET_UINT) {
 
         if (pools[0]->threads) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "the threads of the pool \"default\" are set "
-                               "both by \"wsgi_threads\" and in %s:%ui",
-                               pools[0]->file, pools[0]->line);
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "the threads of the pool \"default\" are set by "
+                          "\"wsgi_threads\" and again in %s:%ui",
+                          pools[0]->file, pools[0]->line);
             return NGX_CONF_ERROR;
         }
 
@@ -329,9 +329,9 @@ ngx_http_wsgi_init_pools(ngx_conf_t *cf, ngx_http_wsgi_main_conf_t *mcf)
     }
 
     if (n > NGX_HTTP_WSGI_MAX_THREADS) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "the pools have %ui threads, more than %d",
-                           n, NGX_HTTP_WSGI_MAX_THREADS);
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "\"wsgi_threads\" and \"wsgi_pool\" give %ui threads "
+                      "in all, more than %d", n, NGX_HTTP_WSGI_MAX_THREADS);
         return NGX_CONF_ERROR;
     }
 
