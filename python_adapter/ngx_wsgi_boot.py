@@ -29,6 +29,7 @@ RETRY = 1.0
 NAP = 0.25
 
 _apps = []
+_waiting = {}  # applications, by the identifiers of threads that wait for them
 
 
 class LoadError(Exception):
@@ -63,6 +64,7 @@ class App:
         me = threading.get_ident()
         try:
             while self.owner.setdefault("ident", me) != me:
+                _waiting[me] = self
                 self.refuse_expired()
                 self.done.wait(NAP)
                 self.done.clear()
@@ -71,6 +73,7 @@ class App:
                 self.load_now(me)
             return self.value
         finally:
+            _waiting.pop(me, None)
             if self.owner.get("ident") == me:
                 self.owner.clear()
                 self.done.set()
@@ -335,6 +338,8 @@ def stack(ident):
     frames = [f for f in extract_stack(frame) if not is_ours(f.filename)]
     thread = threading._active.get(ident)
     name = f' "{thread.name}"' if thread else ""
+    if ident in _waiting:
+        return f'thread{name} waits for the import of application "{_waiting[ident]}"'
     head = f"stack of thread{name} (most recent call last):\n"
     return head + "".join(format_list(frames)).rstrip("\n")
 

@@ -108,6 +108,11 @@ func Submit(t testing.TB, req Request) (*Call, Answer) {
 	return call, answer
 }
 
+// Done is closed at the end of the request.
+func (c *Call) Done() <-chan struct{} {
+	return c.done
+}
+
 // Wait waits for the end of the request.
 func (c *Call) Wait() *Response {
 	c.t.Helper()

@@ -51,7 +51,7 @@ const (
 const Patience = 30 * time.Second
 
 // maxApps is how many sources the tests of a package can have.
-const maxApps = 1000
+const maxApps = 4000
 
 // host is the one that there is in the process.
 var host struct {
@@ -60,7 +60,7 @@ var host struct {
 	runtime *C.nwsgi_runtime_t
 
 	mu    sync.Mutex
-	apps  map[string]uint32 // index by source
+	apps  map[source]uint32 // index
 	calls map[uint64]*Call
 	last  uint64
 	log   []Entry // of no request
@@ -82,7 +82,7 @@ func Main(m *testing.M, options ...func(*config.Config)) int {
 	}
 	defer os.RemoveAll(dir)
 	host.dir = dir
-	host.apps = map[string]uint32{}
+	host.apps = map[source]uint32{}
 	host.calls = map[uint64]*Call{}
 	conf := configuration(dir)
 	for _, option := range options {
@@ -133,23 +133,29 @@ func script(dir string, i int) string {
 	return filepath.Join(dir, fmt.Sprintf("app_%d.py", i))
 }
 
+// source is that of a test's application.
+type source struct {
+	t    testing.TB
+	text string
+}
+
 // app writes a source into the file of an application that was not used yet.
-// Requests with the same source meet the same module.
-func app(t testing.TB, source string) uint32 {
+// Requests of a test with the same source meet the same module.
+func app(t testing.TB, text string) uint32 {
 	host.mu.Lock()
 	defer host.mu.Unlock()
-	if index, ok := host.apps[source]; ok {
+	if index, ok := host.apps[source{t, text}]; ok {
 		return index
 	}
 	index := len(host.apps)
 	if index == maxApps {
 		t.Fatal("too many applications")
 	}
-	err := os.WriteFile(script(host.dir, index), []byte(source), 0o600)
+	err := os.WriteFile(script(host.dir, index), []byte(text), 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
-	host.apps[source] = uint32(index)
+	host.apps[source{t, text}] = uint32(index)
 	return uint32(index)
 }
 

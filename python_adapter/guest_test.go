@@ -1,0 +1,114 @@
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package adapter_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/ngx-wsgi/ngx_wsgi/python_adapter/internal/hosttest"
+)
+
+// What applications do that embedding breaks elsewhere.
+func TestPythonIsWhole(t *testing.T) {
+	cases := []struct{ name, body, want string }{
+		{"names of threads",
+			`import threading
+result = threading.current_thread().name.startswith("default-"), threading.main_thread().name`,
+			"(True, 'MainThread')"},
+		{"argv", "result = sys.argv, sys.orig_argv if sys.version_info >= (3, 10) else ['ngx_wsgi']",
+			"(['ngx_wsgi'], ['ngx_wsgi'])"},
+		{"UTF-8 mode",
+			"result = sys.flags.utf8_mode, sys.getfilesystemencoding(), open('/dev/null').encoding.lower()",
+			"(1, 'utf-8', 'utf-8')"},
+		{"no signal is blocked",
+			"import signal\nresult = signal.pthread_sigmask(signal.SIG_BLOCK, [])", "set()"},
+		{"subprocess", `import subprocess
+result = subprocess.run(["/bin/sh", "-c", "echo out; exit 3"], stdout=subprocess.PIPE).returncode`, "3"},
+		{"a child is terminated", `import subprocess
+child = subprocess.Popen(["/bin/sleep", "60"])
+child.terminate()
+result = child.wait()`, "-15"},
+		{"a child of sys.executable", `import subprocess
+result = subprocess.check_output([sys.executable, "-c", "import sys; print(sys.version_info[:2])"], text=True).strip() == str(sys.version_info[:2])`,
+			"True"},
+		{"multiprocessing by fork", `import multiprocessing, os
+process = multiprocessing.get_context("fork").Process(target=os.getpid)
+process.start()
+process.join(30)
+result = process.exitcode`, "0"},
+		{"a forked child is terminated", `import multiprocessing
+process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+process.start()
+process.terminate()
+process.join(30)
+result = process.exitcode`, "-15"},
+		{"multiprocessing by spawn", `import multiprocessing, operator
+with multiprocessing.get_context("spawn").Pool(1) as pool:
+    result = pool.apply(operator.mul, (6, 7))`, "42"},
+		{"concurrent.futures", `from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(2) as pool:
+    result = list(pool.map(abs, [-1, -2]))`, "[1, 2]"},
+		{"asyncio", `import asyncio
+async def work():
+    await asyncio.sleep(0)
+    return 42
+result = asyncio.run(work())`, "42"},
+		{"C extensions", `import ctypes, decimal, json, sqlite3, ssl, zlib
+result = sqlite3.connect(":memory:").execute("select 6 * 7").fetchone()`, "(42,)"},
+		{"recursion", `def deep(n):
+    return n and 1 + deep(n - 1)
+try:
+    result = deep(10 ** 6)
+except RecursionError:
+    result = deep(500)`, "500"},
+		{"os.fork by hand", `import os
+pid = os.fork()
+if pid == 0:
+    os._exit(7)
+result = os.waitpid(pid, 0)[1] >> 8`, "7"},
+		{"a child that comes back into the server", `import os
+pid = os.fork()
+if pid == 0:
+    sys.exit(5)
+result = os.waitpid(pid, 0)[1] >> 8`, "5"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			r := serve(t, "start_response('200 OK', [])\n"+c.body+"\nreturn [repr(result).encode()]")
+			assert.Equal(t, c.want, r.Body(), r.LogText())
+		})
+	}
+}
+
+func TestSignalIsIgnoredWithAWarning(t *testing.T) {
+	r := serve(t, `
+import ngx_wsgi_boot, signal
+ngx_wsgi_boot._warned.clear()
+before = signal.getsignal(signal.SIGTERM)
+assert signal.signal(signal.SIGTERM, print) is before
+assert signal.getsignal(signal.SIGTERM) is before
+start_response("200 OK", [])
+return []`)
+	assert.Equal(t, hosttest.OK, r.Result)
+	assert.Regexp(t, `^signal\.signal\(SIGTERM\) is ignored, the signals of a worker are nginx's`+
+		` \(called at /.*\.py:\d+\)$`, r.LogText())
+}
+
+func TestThreadLocalsLiveAsLongAsTheThread(t *testing.T) {
+	app := `
+import threading
+local = threading.local()
+
+def application(environ, start_response):
+    local.n = getattr(local, "n", 0) + 1
+    start_response("200 OK", [])
+    return [str(local.n).encode()]
+`
+	for _, want := range []string{"1", "2", "3"} {
+		r := hosttest.Run(t, hosttest.Request{App: app, Pool: hosttest.One})
+		assert.Equal(t, want, r.Body())
+	}
+}
