@@ -185,8 +185,8 @@ func (n *instance) reload() {
 	n.signal(syscall.SIGHUP)
 	n.wait("the new workers", func() bool {
 		now := n.workers()
-		return len(now) == n.set.workers && !slices.ContainsFunc(now,
-			func(pid int) bool { return slices.Contains(old, pid) })
+		return len(now) == n.set.workers && !slices.ContainsFunc(old, alive) &&
+			!slices.ContainsFunc(now, func(pid int) bool { return slices.Contains(old, pid) })
 	})
 	n.pids = n.workers()
 	if !n.set.noModule && !n.set.unready {

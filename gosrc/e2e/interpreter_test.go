@@ -326,16 +326,16 @@ func TestStartTimeout(t *testing.T) {
 func checkHangingImport(t *testing.T, app, preload string) {
 	n := start(t, `
     wsgi_preload `+preload+`;
-    wsgi_start_timeout 500ms;
+    wsgi_start_timeout 700ms;
     wsgi_timeout 1s;
     wsgi_shutdown_timeout 1s;
     wsgi_python_path {{.Apps}};
     server {
         listen {{.Addr}};
-        location / { wsgi_pass kitchen; }
+        location / { wsgi_pass sound; }
         location /hangs { wsgi_pass hangs; }
         location /nginx { return 200 "nginx"; }
-    }`, file("apps/hangs.py", app), allowUnready())
+    }`, file("apps/hangs.py", app), file("apps/sound.py", whichApp("sound")), allowUnready())
 
 	if preload == "on" {
 		n.waitLog("import begins")
@@ -349,5 +349,5 @@ func checkHangingImport(t *testing.T, app, preload string) {
 	assert.Contains(t, []int{500, 503, 504}, out.Status)
 	n.waitLog(`hangs.*`)
 	n.waitLog(`(start_timeout|RequestTimeout|too long|did not)`)
-	assert.Equal(t, "plain", n.text(t, "/response/plain"))
+	assert.Equal(t, "sound", n.text(t, "/"))
 }

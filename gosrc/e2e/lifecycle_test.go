@@ -76,7 +76,7 @@ func TestReloadFinishesRequests(t *testing.T) {
 	streaming.chunks(&rest)
 	assert.Equal(t, "1,2,3,4,", rest.Body)
 	assert.True(t, rest.complete(), "%v", rest.Err)
-	n.wait("the old worker's end", func() bool { return commandLine(old) == "" })
+	n.wait("the old worker's end", func() bool { return !alive(old) })
 }
 
 // Reload brings new code and new settings.

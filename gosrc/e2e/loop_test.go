@@ -13,13 +13,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// needAtOnce fails unless nginx's own location answers promptly.
-func needAtOnce(t *testing.T, n *instance) {
+// needNginx fails unless nginx's own location answers, many times.
+func needNginx(t *testing.T, n *instance) {
 	t.Helper()
 	for range 20 {
-		began := time.Now()
 		assert.Equal(t, "nginx", n.text(t, "/nginx"))
-		assert.Less(t, time.Since(began), 250*time.Millisecond)
+	}
+}
+
+// needWaiting fails if there is an answer already.
+func needWaiting(t *testing.T, answer <-chan outcome) {
+	t.Helper()
+	select {
+	case <-answer:
+		assert.Fail(t, "nginx's answers have waited for Python")
+	default:
 	}
 }
 
@@ -36,7 +44,7 @@ func TestLoopAnswersWhilePythonSleeps(t *testing.T) {
 	}
 	steer := dialTo(t, "tcp", n.Addr2)
 	assert.Equal(t, 200, steer.get("/event/notes_of/"+name(t)+"?n=2").Status)
-	needAtOnce(t, n)
+	needNginx(t, n)
 
 	assert.Equal(t, "set", steer.get("/event/set/"+name(t)).Body)
 	for _, answer := range answers {
@@ -53,12 +61,11 @@ func TestLoopAnswersWhileGilIsHeld(t *testing.T) {
 	n := start(t, kitchen)
 	assert.Equal(t, "held", n.text(t, "/timing/hold_the_gil/0"))
 
-	began := time.Now()
-	held := n.later("GET", "/timing/hold_the_gil/1.5")
+	held := n.later("GET", "/timing/hold_the_gil/2")
 	time.Sleep(200 * time.Millisecond) // until it holds it
 	queued := n.later("GET", "/response/plain")
-	needAtOnce(t, n)
-	assert.Less(t, time.Since(began), 1400*time.Millisecond, "the test was too slow to tell")
+	needNginx(t, n)
+	needWaiting(t, held)
 
 	assert.Equal(t, "held", (<-held).Body)
 	assert.Equal(t, "plain", (<-queued).Body)
@@ -70,7 +77,7 @@ func TestLoopTimesOutWhileGilIsHeld(t *testing.T) {
 	n := start(t, "wsgi_timeout 300ms;"+kitchen)
 	assert.Equal(t, "held", n.text(t, "/timing/hold_the_gil/0"))
 	need504(t, n, "/timing/hold_the_gil/1.5", 300*time.Millisecond)
-	needAtOnce(t, n)
+	needNginx(t, n)
 }
 
 // A worker that has nothing to do uses no processor.

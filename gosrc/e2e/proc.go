@@ -26,6 +26,9 @@ func commandLine(pid int) string {
 	return strings.TrimSpace(strings.ReplaceAll(procFile(pid, "cmdline"), "\x00", " "))
 }
 
+// alive says that a process has not ended.
+func alive(pid int) bool { return commandLine(pid) != "" }
+
 // statFields returns /proc/pid/stat from its third field, the state, on: the
 // second may hold anything.
 func statFields(pid int) []string {

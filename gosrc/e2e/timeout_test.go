@@ -30,12 +30,27 @@ const timeoutServer = `
 // need504 fails unless the answer is a 504 that came "after" the request.
 func need504(t *testing.T, n *instance, target string, after time.Duration) {
 	t.Helper()
-	began := time.Now()
-	a := n.get(t, target)
-	took := time.Since(began)
-	assert.Equal(t, 504, a.Status, target)
-	assert.GreaterOrEqual(t, took, after-10*time.Millisecond, target)
-	assert.Less(t, took, after+150*time.Millisecond, target)
+	needTime(t, after, func() {
+		require.Equal(t, 504, n.get(t, target).Status, target)
+	})
+}
+
+// needTime fails unless something takes as long as it has to.  It may never be
+// over too early; on a machine that is busy with other things, one of a few
+// times has to be in time.
+func needTime(t *testing.T, want time.Duration, something func()) {
+	t.Helper()
+	var took time.Duration
+	for range 6 {
+		began := time.Now()
+		something()
+		took = time.Since(began)
+		require.GreaterOrEqual(t, took, want-10*time.Millisecond)
+		if took < want+100*time.Millisecond {
+			return
+		}
+	}
+	assert.Fail(t, "late", "it took %v instead of %v", took, want)
 }
 
 // 504 at that moment whatever the thread does, its stack in the log, and the
@@ -67,9 +82,9 @@ func TestTimeoutRaises(t *testing.T) {
 	t.Parallel()
 	n := start(t, timeoutServer)
 	need504(t, n, "/timing/note_exception/"+name(t), 400*time.Millisecond)
-	notes := n.notes(t, name(t), 1)
-	assert.Contains(t, notes[0], "RequestTimeout")
-	assert.Len(t, notes, 1)
+	for _, note := range n.notes(t, name(t), 1) {
+		assert.Contains(t, note, "RequestTimeout")
+	}
 	assert.Equal(t, "plain", n.text(t, "/response/plain"))
 }
 
@@ -80,14 +95,14 @@ func TestTimeoutBetweenChunks(t *testing.T) {
 	assert.Equal(t, "0,1,2,3,4,5,", n.text(t, "/timing/gaps?count=6&gap=0.15"),
 		"0.9 s in all, none of them without progress")
 
-	w := n.dial(t)
-	w.request("GET", "/timing/stalls/60")
-	w.head()
-	w.needChunk("first")
-	began := time.Now()
-	_, err := w.chunk()
-	assert.Error(t, err, "a clean end after a timeout")
-	assert.InDelta(t, 0.4, time.Since(began).Seconds(), 0.15)
+	needTime(t, 400*time.Millisecond, func() {
+		w := n.dial(t)
+		w.request("GET", "/timing/stalls/60")
+		w.head()
+		w.needChunk("first")
+		_, err := w.chunk()
+		assert.Error(t, err, "a clean end after a timeout")
+	})
 	n.waitLog(`File ".*/kitchen/timing\.py", line \d+, in stalls`)
 	assert.Equal(t, "plain", n.text(t, "/response/plain"))
 }

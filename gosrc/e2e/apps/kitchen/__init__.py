@@ -8,8 +8,8 @@ import importlib
 GROUPS = {
     name: importlib.import_module("." + name, __name__)
     for name in (
-        "body", "closing", "embed", "environ", "event", "failing", "framing",
-        "headers", "logs", "process", "response", "timing",
+        "body", "closing", "embed", "environ", "event", "failing", "files",
+        "framing", "headers", "logs", "output", "process", "response", "timing",
     )
 }
 

@@ -1,0 +1,83 @@
+# Copyright (C) the ngx_wsgi authors
+# SPDX-License-Identifier: Apache-2.0
+"""wsgi.file_wrapper over what can be put into it."""
+
+import io
+import os
+
+from .common import TEXT, note, query, rest
+
+TYPE = ("Content-Type", "application/octet-stream")
+
+
+class Noting:
+    """A file that notes its close(), as Django's File has its own inside."""
+
+    def __init__(self, path, name):
+        self.file = open(path, "rb")  # noqa: SIM115
+        self.read = self.file.read
+        self.name = name
+
+    def close(self):
+        self.file.close()
+        note(self.name, "closed")
+
+
+def noting(environ, start_response):
+    """file=path; seek=, length=, status=, head=name:value,... as wanted."""
+    values = query(environ)
+    headers = [TYPE]
+    if "length" in values:
+        headers.append(("Content-Length", values["length"]))
+    for field in filter(None, values.get("head", "").split("|")):
+        headers.append(tuple(field.split(":", 1)))
+    start_response(values.get("status", "200 OK"), headers)
+
+    file = Noting(values["file"], rest(environ))
+    file.file.seek(int(values.get("seek", 0)))
+    return environ["wsgi.file_wrapper"](file)
+
+
+def bytesio(environ, start_response):
+    start_response("200 OK", [TEXT])
+    return environ["wsgi.file_wrapper"](io.BytesIO(b"from memory"), 4)
+
+
+def pipe(environ, start_response):
+    """Not a regular file, though it has a descriptor."""
+    reader, writer = os.pipe()
+    os.write(writer, b"from a pipe")
+    os.close(writer)
+    start_response("200 OK", [TEXT])
+    return environ["wsgi.file_wrapper"](os.fdopen(reader, "rb"))
+
+
+class Counting:
+    """Only read(), and no close()."""
+
+    def __init__(self):
+        self.left = 3
+
+    def read(self, size):
+        self.left -= 1
+        return b"x" * size if self.left > 0 else b""
+
+
+def like(environ, start_response):
+    start_response("200 OK", [TEXT])
+    return environ["wsgi.file_wrapper"](Counting(), 10)
+
+
+def iterated(environ, start_response):
+    """Wrapped again by a middleware, so no file_wrapper is returned."""
+    wrapper = environ["wsgi.file_wrapper"](
+        open(query(environ)["file"], "rb"), 1000)  # noqa: SIM115
+    start_response("200 OK", [TYPE])
+
+    def chunks():
+        try:
+            yield from wrapper
+        finally:
+            wrapper.close()
+
+    return chunks()
