@@ -154,6 +154,7 @@ check:  ## the cheap checks of style and structure
 	@ci/check-funclen.sh
 	@ci/check-directives.sh
 	@ci/check-style.sh
+	@ci/check-warnings.sh
 
 lint: all check  ## check, and what takes longer
 	@ci/lint.sh

@@ -12,8 +12,7 @@ package adapter
 
 /*
 #cgo pkg-config: python3
-#cgo CFLAGS: -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes
-#cgo CFLAGS: -Wno-unused-parameter -fvisibility=hidden
+#cgo CFLAGS: -fvisibility=hidden
 #cgo LDFLAGS: -ldl -lpthread
 #include <stdlib.h>
 #include <time.h>
