@@ -14,7 +14,7 @@
 #include "ngx_http_wsgi_module.h"
 
 
-/* The entries of every environ, in the order of ngx_http_wsgi_names[]. */
+/* The entries of every environ, in the order of ngx_http_wsgi_names. */
 
 typedef enum {
     NGX_HTTP_WSGI_REQUEST_METHOD = 0,
@@ -76,7 +76,6 @@ typedef struct {
     u_char                          port[NGX_OFF_T_LEN];
     u_char                          remote_port[NGX_OFF_T_LEN];
     u_char                          length[NGX_OFF_T_LEN];
-    u_char                          addr[NGX_SOCKADDR_STRLEN];
 } ngx_http_wsgi_build_t;
 
 

@@ -19,48 +19,63 @@
 
 #include "ngx_http_wsgi_block.h"
 
+#include <sys/random.h>
 
+
+#define NGX_HTTP_WSGI_RANDOM  16      /* bytes of $request_id */
+
+
+static void ngx_http_wsgi_init_names(void);
 static ngx_int_t ngx_http_wsgi_collect_request(ngx_http_wsgi_build_t *b);
+static ngx_int_t ngx_http_wsgi_collect_request_id(ngx_http_wsgi_build_t *b);
+static u_char *ngx_http_wsgi_random(void);
 static void ngx_http_wsgi_collect_path(ngx_http_wsgi_build_t *b);
 static ngx_int_t ngx_http_wsgi_collect_root(ngx_http_wsgi_build_t *b);
 static ngx_int_t ngx_http_wsgi_collect_server(ngx_http_wsgi_build_t *b);
 static void ngx_http_wsgi_collect_client(ngx_http_wsgi_build_t *b);
 static void ngx_http_wsgi_collect_content(ngx_http_wsgi_build_t *b);
+static ngx_int_t ngx_http_wsgi_server_addr(ngx_connection_t *c,
+    ngx_str_t *addr);
 static in_port_t ngx_http_wsgi_server_port(ngx_http_wsgi_build_t *b);
 static void ngx_http_wsgi_number(ngx_str_t *s, u_char *buf, uint64_t n);
 
 
-static ngx_str_t  ngx_http_wsgi_names[] = {
-    ngx_string("REQUEST_METHOD"),
-    ngx_string("SCRIPT_NAME"),
-    ngx_string("PATH_INFO"),
-    ngx_string("QUERY_STRING"),
-    ngx_string("REQUEST_URI"),
-    ngx_string("RAW_URI"),
-    ngx_string("SERVER_PROTOCOL"),
-    ngx_string("SERVER_NAME"),
-    ngx_string("SERVER_PORT"),
-    ngx_string("SERVER_ADDR"),
-    ngx_string("REMOTE_ADDR"),
-    ngx_string("REMOTE_PORT"),
-    ngx_string("DOCUMENT_ROOT"),
-    ngx_string("wsgi.url_scheme"),
-    ngx_string("REQUEST_SCHEME"),
-    ngx_string("HTTPS"),
-    ngx_string("CONTENT_TYPE"),
-    ngx_string("CONTENT_LENGTH"),
-    ngx_string("HTTP_HOST"),
-    ngx_string("nginx.request_id")
-};
+/* All names in one text, which a block takes as a whole. */
+
+static u_char  ngx_http_wsgi_names[] =
+    "REQUEST_METHOD "
+    "SCRIPT_NAME "
+    "PATH_INFO "
+    "QUERY_STRING "
+    "REQUEST_URI "
+    "RAW_URI "
+    "SERVER_PROTOCOL "
+    "SERVER_NAME "
+    "SERVER_PORT "
+    "SERVER_ADDR "
+    "REMOTE_ADDR "
+    "REMOTE_PORT "
+    "DOCUMENT_ROOT "
+    "wsgi.url_scheme "
+    "REQUEST_SCHEME "
+    "HTTPS "
+    "CONTENT_TYPE "
+    "CONTENT_LENGTH "
+    "HTTP_HOST "
+    "nginx.request_id ";
 
 
-static uint32_t  ngx_http_wsgi_hashes[NGX_HTTP_WSGI_NVARS];
+/* Where they are in it, made of it: see ngx_http_wsgi_init_names(). */
+
+static nwsgi_var_t  ngx_http_wsgi_vars[NGX_HTTP_WSGI_NVARS];
 
 
 ngx_int_t
 ngx_http_wsgi_collect_vars(ngx_http_wsgi_build_t *b)
 {
     ngx_uint_t  i;
+
+    ngx_http_wsgi_init_names();
 
     ngx_memzero(b->values, sizeof(b->values));
 
@@ -73,11 +88,13 @@ ngx_http_wsgi_collect_vars(ngx_http_wsgi_build_t *b)
     ngx_http_wsgi_collect_client(b);
     ngx_http_wsgi_collect_content(b);
 
+    b->size += sizeof(ngx_http_wsgi_names) - 1;
+
     for (i = 0; i < NGX_HTTP_WSGI_NVARS; i++) {
 
         if (b->values[i].data) {
             b->nvars++;
-            b->size += ngx_http_wsgi_names[i].len + b->values[i].len;
+            b->size += b->values[i].len;
         }
     }
 
@@ -85,13 +102,38 @@ ngx_http_wsgi_collect_vars(ngx_http_wsgi_build_t *b)
 }
 
 
+static void
+ngx_http_wsgi_init_names(void)
+{
+    u_char       *p, *last;
+    nwsgi_var_t  *var;
+
+    if (ngx_http_wsgi_vars[0].name.len) {
+        return;
+    }
+
+    p = ngx_http_wsgi_names;
+
+    for (var = ngx_http_wsgi_vars;
+         var < ngx_http_wsgi_vars + NGX_HTTP_WSGI_NVARS;
+         var++)
+    {
+        last = (u_char *) ngx_strchr(p, ' ');
+
+        var->name.off = p - ngx_http_wsgi_names;
+        var->name.len = last - p;
+        var->hash = nwsgi_hash(p, last - p);
+
+        p = last + 1;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_wsgi_collect_request(ngx_http_wsgi_build_t *b)
 {
-    ngx_str_t                  *values;
-    ngx_http_request_t         *r;
-    ngx_http_variable_value_t  *vv;
-    ngx_http_wsgi_main_conf_t  *mcf;
+    ngx_str_t           *values;
+    ngx_http_request_t  *r;
 
     r = b->request;
     values = b->values;
@@ -122,18 +164,87 @@ ngx_http_wsgi_collect_request(ngx_http_wsgi_build_t *b)
 
     values[NGX_HTTP_WSGI_REQUEST_SCHEME] = values[NGX_HTTP_WSGI_URL_SCHEME];
 
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_wsgi_module);
-
-    vv = ngx_http_get_indexed_variable(r, mcf->request_id);
-
-    if (vv == NULL || vv->not_found) {
+    if (ngx_http_wsgi_collect_request_id(b) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    values[NGX_HTTP_WSGI_REQUEST_ID].len = vv->len;
-    values[NGX_HTTP_WSGI_REQUEST_ID].data = vv->data;
-
     return ngx_http_wsgi_collect_root(b);
+}
+
+
+/*
+ * $request_id, evaluated here: RAND_bytes() of OpenSSL takes more time than
+ * the rest of the block.  Who asks for the variable later finds this value.
+ */
+
+static ngx_int_t
+ngx_http_wsgi_collect_request_id(ngx_http_wsgi_build_t *b)
+{
+    u_char                     *id;
+    ngx_http_request_t         *r;
+    ngx_http_variable_value_t  *vv;
+    ngx_http_wsgi_main_conf_t  *mcf;
+
+    r = b->request;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_wsgi_module);
+
+    vv = &r->variables[mcf->request_id];
+
+    if (!vv->valid) {
+        id = ngx_http_wsgi_random();
+
+        if (id) {
+            vv->data = ngx_pnalloc(r->pool, 2 * NGX_HTTP_WSGI_RANDOM);
+            if (vv->data == NULL) {
+                return NGX_ERROR;
+            }
+
+            (void) ngx_hex_dump(vv->data, id, NGX_HTTP_WSGI_RANDOM);
+
+            vv->len = 2 * NGX_HTTP_WSGI_RANDOM;
+            vv->valid = 1;
+            vv->no_cacheable = 0;
+            vv->not_found = 0;
+
+        } else {
+            vv = ngx_http_get_indexed_variable(r, mcf->request_id);
+
+            if (vv == NULL || vv->not_found) {
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    b->values[NGX_HTTP_WSGI_REQUEST_ID].len = vv->len;
+    b->values[NGX_HTTP_WSGI_REQUEST_ID].data = vv->data;
+
+    return NGX_OK;
+}
+
+
+/* Random bytes, fetched for many requests at once.  NULL: there are none. */
+
+static u_char *
+ngx_http_wsgi_random(void)
+{
+    static u_char  random[256 * NGX_HTTP_WSGI_RANDOM];
+    static size_t  left;
+
+    if (left == 0) {
+
+        if (getrandom(random, sizeof(random), GRND_NONBLOCK)
+            != (ssize_t) sizeof(random))
+        {
+            return NULL;
+        }
+
+        left = sizeof(random);
+    }
+
+    left -= NGX_HTTP_WSGI_RANDOM;
+
+    return &random[left];
 }
 
 
@@ -216,13 +327,8 @@ ngx_http_wsgi_collect_server(ngx_http_wsgi_build_t *b)
 
     addr = &b->values[NGX_HTTP_WSGI_SERVER_ADDR];
 
-    if (c->local_sockaddr->sa_family != AF_UNIX) {
-        addr->data = b->addr;
-        addr->len = NGX_SOCKADDR_STRLEN;
-
-        if (ngx_connection_local_sockaddr(c, addr, 0) != NGX_OK) {
-            return NGX_ERROR;
-        }
+    if (ngx_http_wsgi_server_addr(c, addr) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     /* a name that is a pattern, or "_", is nobody's name */
@@ -247,6 +353,46 @@ ngx_http_wsgi_collect_server(ngx_http_wsgi_build_t *b)
     } else {
         ngx_str_set(name, "localhost");
     }
+
+    return NGX_OK;
+}
+
+
+/* Most servers have one address: its text is kept. */
+
+static ngx_int_t
+ngx_http_wsgi_server_addr(ngx_connection_t *c, ngx_str_t *addr)
+{
+    struct sockaddr_in  *sin;
+
+    static u_char        text[NGX_SOCKADDR_STRLEN];
+    static size_t        len;
+    static in_addr_t     known;
+
+    if (c->local_sockaddr->sa_family == AF_UNIX) {
+        return NGX_OK;
+    }
+
+    /* one that is bound to all addresses is asked for its own, once */
+
+    if (ngx_connection_local_sockaddr(c, NULL, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    sin = (struct sockaddr_in *) c->local_sockaddr;
+
+    if (len == 0 || sin->sin_family != AF_INET
+        || sin->sin_addr.s_addr != known)
+    {
+        len = ngx_sock_ntop(c->local_sockaddr, c->local_socklen, text,
+                            NGX_SOCKADDR_STRLEN, 0);
+
+        known = (sin->sin_family == AF_INET) ? sin->sin_addr.s_addr
+                                             : INADDR_ANY;
+    }
+
+    addr->data = text;
+    addr->len = len;
 
     return NGX_OK;
 }
@@ -354,15 +500,13 @@ u_char *
 ngx_http_wsgi_fill_vars(ngx_http_wsgi_build_t *b, nwsgi_block_t *block,
     nwsgi_var_t **var, u_char *p)
 {
+    uint32_t      names;
     ngx_uint_t    i;
-    nwsgi_var_t  *v;
+    nwsgi_var_t  *v, *values[NGX_HTTP_WSGI_NVARS];
 
-    if (ngx_http_wsgi_hashes[0] == 0) {
-        for (i = 0; i < NGX_HTTP_WSGI_NVARS; i++) {
-            ngx_http_wsgi_hashes[i] = nwsgi_hash(ngx_http_wsgi_names[i].data,
-                                                 ngx_http_wsgi_names[i].len);
-        }
-    }
+    names = p - (u_char *) block;
+
+    p = ngx_cpymem(p, ngx_http_wsgi_names, sizeof(ngx_http_wsgi_names) - 1);
 
     for (i = 0; i < NGX_HTTP_WSGI_NVARS; i++) {
 
@@ -371,27 +515,20 @@ ngx_http_wsgi_fill_vars(ngx_http_wsgi_build_t *b, nwsgi_block_t *block,
         }
 
         v = (*var)++;
+        values[i] = v;
 
-        p = ngx_http_wsgi_put(block, &v->name, p, &ngx_http_wsgi_names[i]);
+        v->hash = ngx_http_wsgi_vars[i].hash;
+        v->name.off = names + ngx_http_wsgi_vars[i].name.off;
+        v->name.len = ngx_http_wsgi_vars[i].name.len;
+
         p = ngx_http_wsgi_put(block, &v->value, p, &b->values[i]);
-
-        v->hash = ngx_http_wsgi_hashes[i];
-
-        switch (i) {
-
-        case NGX_HTTP_WSGI_REQUEST_METHOD:
-            block->method = v->value;
-            break;
-
-        case NGX_HTTP_WSGI_REQUEST_URI:
-            block->uri = v->value;
-            break;
-
-        case NGX_HTTP_WSGI_REMOTE_ADDR:
-            block->client = v->value;
-            break;
-        }
     }
+
+    /* these are always there */
+
+    block->method = values[NGX_HTTP_WSGI_REQUEST_METHOD]->value;
+    block->uri = values[NGX_HTTP_WSGI_REQUEST_URI]->value;
+    block->client = values[NGX_HTTP_WSGI_REMOTE_ADDR]->value;
 
     return p;
 }

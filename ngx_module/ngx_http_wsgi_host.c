@@ -53,7 +53,9 @@ static void ngx_http_wsgi_host_forked(void);
 
 static void ngx_http_wsgi_push(ngx_http_wsgi_message_t *m, ngx_uint_t wake);
 static ngx_http_wsgi_message_t *ngx_http_wsgi_copy_message(
-    const nwsgi_message_t *msg);
+    ngx_http_wsgi_job_t *job, const nwsgi_message_t *msg);
+static ngx_http_wsgi_message_t *ngx_http_wsgi_create_message(
+    ngx_http_wsgi_job_t *job, size_t size);
 static void ngx_http_wsgi_host_drop(const nwsgi_message_t *msg);
 static void ngx_http_wsgi_find_forked(ngx_cycle_t *cycle);
 
@@ -177,13 +179,11 @@ ngx_http_wsgi_host_send(nwsgi_job_t *nj, const nwsgi_message_t *msg)
         return NWSGI_GONE;
     }
 
-    m = ngx_http_wsgi_copy_message(msg);
+    m = ngx_http_wsgi_copy_message(job, msg);
     if (m == NULL) {
         ngx_http_wsgi_host_drop(msg);
         return NWSGI_ERROR;
     }
-
-    m->job = job;
 
     if (msg->flags & NWSGI_SEND_LAST) {
         job->last = 1;
@@ -222,7 +222,32 @@ ngx_http_wsgi_host_drop(const nwsgi_message_t *msg)
 
 
 static ngx_http_wsgi_message_t *
-ngx_http_wsgi_copy_message(const nwsgi_message_t *msg)
+ngx_http_wsgi_create_message(ngx_http_wsgi_job_t *job, size_t size)
+{
+    ngx_http_wsgi_message_t  *m;
+
+    if (job->spare && size <= NGX_HTTP_WSGI_SPARE_SIZE) {
+        m = job->spare;
+        m->spare = 1;
+
+        job->spare = NULL;
+
+        return m;
+    }
+
+    m = malloc(size);
+
+    if (m) {
+        m->spare = 0;
+    }
+
+    return m;
+}
+
+
+static ngx_http_wsgi_message_t *
+ngx_http_wsgi_copy_message(ngx_http_wsgi_job_t *job,
+    const nwsgi_message_t *msg)
 {
     u_char                   *p;
     size_t                    size;
@@ -238,11 +263,12 @@ ngx_http_wsgi_copy_message(const nwsgi_message_t *msg)
         size += msg->fields[i].name_len + msg->fields[i].value_len;
     }
 
-    m = malloc(size);
+    m = ngx_http_wsgi_create_message(job, size);
     if (m == NULL) {
         return NULL;
     }
 
+    m->job = job;
     m->type = NGX_HTTP_WSGI_MESSAGE_SEND;
     m->flags = msg->flags;
     m->status = msg->status;
@@ -510,6 +536,11 @@ ngx_http_wsgi_free_message(ngx_http_wsgi_message_t *m)
 {
     if (m->owner) {
         ngx_http_wsgi_process.runtime->release(m->owner);
+    }
+
+    if (m->spare) {
+        ngx_http_wsgi_put_spare(m);
+        return;
     }
 
     free(m);

@@ -26,7 +26,7 @@
 /* a job and its block are seldom larger; those of this size are kept */
 
 #define NGX_HTTP_WSGI_JOB_SIZE  4096
-#define NGX_HTTP_WSGI_JOB_KEEP  128
+#define NGX_HTTP_WSGI_KEEP      128
 
 /* when no limit applies the timer still has to be there */
 
@@ -48,6 +48,9 @@ static ngx_uint_t   ngx_http_wsgi_nfree_jobs;
 static ngx_queue_t  ngx_http_wsgi_free_jobs = {
     &ngx_http_wsgi_free_jobs, &ngx_http_wsgi_free_jobs
 };
+
+static ngx_http_wsgi_message_t  *ngx_http_wsgi_spares;
+static ngx_uint_t                ngx_http_wsgi_nspares;
 
 
 ngx_http_wsgi_job_t *
@@ -89,6 +92,8 @@ ngx_http_wsgi_create_job(size_t size, ngx_log_t *log)
     (void) pthread_mutex_init(&job->mutex, NULL);
     (void) pthread_cond_init(&job->cond, NULL);
 
+    ngx_http_wsgi_get_spare(job);
+
     ngx_queue_insert_tail(&ngx_http_wsgi_process.jobs, &job->queue);
 
     return job;
@@ -110,10 +115,14 @@ ngx_http_wsgi_free_job(ngx_http_wsgi_job_t *job)
     (void) pthread_cond_destroy(&job->cond);
     (void) pthread_mutex_destroy(&job->mutex);
 
+    if (job->spare) {
+        ngx_http_wsgi_put_spare(job->spare);
+    }
+
     ngx_queue_remove(&job->queue);
 
     if (job->size != NGX_HTTP_WSGI_JOB_SIZE
-        || ngx_http_wsgi_nfree_jobs == NGX_HTTP_WSGI_JOB_KEEP)
+        || ngx_http_wsgi_nfree_jobs == NGX_HTTP_WSGI_KEEP)
     {
         ngx_free(job);
         return;
@@ -123,6 +132,39 @@ ngx_http_wsgi_free_job(ngx_http_wsgi_job_t *job)
 
     ngx_queue_insert_head(&ngx_http_wsgi_free_jobs, &job->queue);
     ngx_http_wsgi_nfree_jobs++;
+}
+
+
+void
+ngx_http_wsgi_get_spare(ngx_http_wsgi_job_t *job)
+{
+    if (ngx_http_wsgi_spares) {
+        job->spare = ngx_http_wsgi_spares;
+
+        ngx_http_wsgi_spares = job->spare->next;
+        ngx_http_wsgi_nspares--;
+
+        return;
+    }
+
+    /* without one the thread looks for memory itself */
+
+    job->spare = malloc(NGX_HTTP_WSGI_SPARE_SIZE);
+}
+
+
+void
+ngx_http_wsgi_put_spare(ngx_http_wsgi_message_t *m)
+{
+    if (ngx_http_wsgi_nspares == NGX_HTTP_WSGI_KEEP) {
+        free(m);
+        return;
+    }
+
+    m->next = ngx_http_wsgi_spares;
+
+    ngx_http_wsgi_spares = m;
+    ngx_http_wsgi_nspares++;
 }
 
 

@@ -118,9 +118,13 @@ typedef struct ngx_http_wsgi_message_s  ngx_http_wsgi_message_t;
 
 
 /*
- * A message from a Python thread to the loop.  Allocated by the thread, one
- * piece of memory with all it holds, and freed by the loop.
+ * A message from a Python thread to the loop: one piece of memory with all it
+ * holds.  The first one of a job that is not too large is written into a piece
+ * that the loop has put there, others are malloc()ed by the thread; the loop
+ * frees both.
  */
+
+#define NGX_HTTP_WSGI_SPARE_SIZE  4096
 
 typedef enum {
     NGX_HTTP_WSGI_MESSAGE_SEND = 0,
@@ -144,6 +148,7 @@ struct ngx_http_wsgi_message_s {
     size_t                          credit;            /* what send() took */
     off_t                           offset;            /* of NWSGI_SEND_FILE */
     ngx_fd_t                        fd;
+    ngx_uint_t                      spare;             /* was the loop's */
 
     ngx_str_t                       reason;
     ngx_str_t                       body;              /* or text of a log */
@@ -180,9 +185,10 @@ struct ngx_http_wsgi_job_s {
     uint64_t                        progress;          /* msec */
     uint64_t                        unsent;            /* bytes, see send() */
 
-    /* python only; the loop reads it after end() */
+    /* python only; the loop reads them after end() */
 
     uint32_t                        last;
+    ngx_http_wsgi_message_t        *spare;             /* NULL: taken */
 
     pthread_mutex_t                 mutex;             /* for wait() */
     pthread_cond_t                  cond;
@@ -327,6 +333,10 @@ void ngx_http_wsgi_set_over(ngx_http_wsgi_job_t *job);
 
 /* Frees a message, but for that of end(), and what it lent. */
 void ngx_http_wsgi_free_message(ngx_http_wsgi_message_t *m);
+
+/* _job.c. Gives a job its spare message, if there is memory, and takes it back. */
+void ngx_http_wsgi_get_spare(ngx_http_wsgi_job_t *job);
+void ngx_http_wsgi_put_spare(ngx_http_wsgi_message_t *m);
 
 /* A log message was written: "len" bytes less are waiting. */
 void ngx_http_wsgi_log_written(size_t len);
