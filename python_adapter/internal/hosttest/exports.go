@@ -169,10 +169,14 @@ func (c *Call) answer() Answer {
 
 //export nwsgi_go_interrupt
 func nwsgi_go_interrupt(serial C.uint64_t, reason C.uint32_t) {
-	host.life.Interrupt(uint64(serial), uint32(reason))
+	if host.life != nil {
+		host.life.Interrupt(uint64(serial), uint32(reason))
+	}
 }
 
 //export nwsgi_go_import
 func nwsgi_go_import(app C.uint32_t, ident C.uint64_t) {
-	host.life.Importing(uint32(app), uint64(ident))
+	if host.life != nil {
+		host.life.Importing(uint32(app), uint64(ident))
+	}
 }

@@ -88,7 +88,7 @@ func Main(m *testing.M, options ...func(*config.Config)) int {
 	for _, option := range options {
 		option(conf)
 	}
-	host.runtime = (*C.nwsgi_runtime_t)(adapter.Runtime(unsafe.Pointer(&C.hosttest_host)))
+	Attach()
 	host.life = life.New(conf, adapter.MaxSlots, adapter.New(conf), clock.System{},
 		func(level log.Level, text string) { adapter.Log(uint32(level), text) })
 	if err := host.life.Start(); err != nil {
@@ -97,6 +97,11 @@ func Main(m *testing.M, options ...func(*config.Config)) int {
 	}
 	code := m.Run()
 	return max(code, stop())
+}
+
+// Attach exchanges the tables, for tests that start Python by themselves.
+func Attach() {
+	host.runtime = (*C.nwsgi_runtime_t)(adapter.Runtime(unsafe.Pointer(&C.hosttest_host)))
 }
 
 func stop() int {
