@@ -42,7 +42,7 @@ type site struct {
 
 // baseline is what everything else is compared with.
 var baseline = workload{
-	Name: "return", What: "nginx `return 200`", Size: helloSize,
+	Name: "return", What: "`return 200`", Size: helloSize,
 	site: site{Location: `return 200 "Hello, World!\n";`},
 }
 
@@ -67,15 +67,26 @@ func static(name, what string, size int) workload {
 	}
 }
 
+// returned is the yardstick for requests: nginx reads the same and says hello.
+func returned(name, what string, req request) workload {
+	return workload{Name: name, What: what, Size: helloSize, request: req, site: baseline.site}
+}
+
+var (
+	headers30 = request{Headers: manyHeaders(30)}
+	post1k    = request{Body: 1024}
+)
+
 var workloads = []workload{
 	pure("hello", "hello", "hello", helloSize, request{}),
-	pure("headers", "hello, 30 request headers", "hello", helloSize,
-		request{Headers: manyHeaders(30)}),
-	pure("echo", "POST of 1 KB, echoed", "echo", 1024, request{Body: 1024}),
+	pure("headers", "hello, 30 request headers", "hello", helloSize, headers30),
+	returned("headers0", "`return 200`, 30 request headers", headers30),
+	pure("echo", "POST of 1 KB, echoed", "echo", 1024, post1k),
+	returned("echo0", "`return 200`, POST of 1 KB", post1k),
 	pure("10k", "10 KB body", "body_10k", 10240, request{}),
-	static("file10k", "nginx, 10 KB file", 10240),
+	static("file10k", "10 KB file, by nginx", 10240),
 	pure("1m", "1 MB body", "body_1m", 1<<20, request{}),
-	static("file1m", "nginx, 1 MB file", 1<<20),
+	static("file1m", "1 MB file, by nginx", 1<<20),
 	pure("sleep", "sleep(20 ms)", "sleep", helloSize, request{}),
 	framework("flask", "Flask"),
 	framework("django", "Django"),

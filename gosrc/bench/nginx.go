@@ -149,7 +149,7 @@ events {
 }
 http {
     access_log off;
-    keepalive_requests 1000000000;
+    keepalive_requests 1000;
     client_body_temp_path {{.Dir}}/body;
     proxy_temp_path {{.Dir}}/proxy;
     fastcgi_temp_path {{.Dir}}/fastcgi;

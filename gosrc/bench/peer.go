@@ -112,7 +112,7 @@ func (w *workshop) spawnPeer(s *server, p *peer) (conf, error) {
 	c := conf{Location: uwsgiParams() + fmt.Sprintf("uwsgi_pass unix:%s;", socket)}
 	if !p.UWSGI {
 		c.HTTP = fmt.Sprintf("upstream peer { server unix:%s; keepalive %d; "+
-			"keepalive_requests 1000000000; }", socket, w.connections)
+			"keepalive_requests 1000; }", socket, w.connections)
 		c.Location = `proxy_pass http://peer; proxy_http_version 1.1;
             proxy_set_header Connection "";`
 	}

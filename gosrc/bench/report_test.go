@@ -29,7 +29,7 @@ func TestMarkdown(t *testing.T) {
 	text := b.String()
 
 	assert.Contains(t, text, "One worker, 8 threads, 64 connections")
-	assert.Regexp(t, `\| nginx .return 200. \| +5\.0 \| +1\.00 \(0\.80-1\.20\) \|`, text)
+	assert.Regexp(t, `\| .return 200. \| +5\.0 \| +1\.00 \(0\.80-1\.20\) \|`, text)
 	assert.Regexp(t, `\| hello +\| +11\.0 \| +2\.30 \(2\.30-2\.30\) \| +40000 \| +1\.25 \|`, text)
 	assert.Contains(t, text, "2.30 times (aim 2.20 times: missed)")
 	assert.Contains(t, text, "16.0 MB (aim 20.0 MB: met)")
