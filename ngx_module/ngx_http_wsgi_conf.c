@@ -35,15 +35,15 @@ ngx_http_wsgi_check_directory(ngx_conf_t *cf, void *post, void *data)
 
     if (ngx_file_info(path->data, &fi) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "the directory \"%V\" of \"%V\" cannot be used",
-                           path, name);
+                           "\"%V\": the directory \"%V\" cannot be used",
+                           name, path);
         return NGX_CONF_ERROR;
     }
 
     if (!ngx_is_dir(&fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" of \"%V\" is not a directory",
-                           path, name);
+                           "\"%V\": \"%V\" is not a directory",
+                           name, path);
         return NGX_CONF_ERROR;
     }
 
@@ -67,15 +67,15 @@ ngx_http_wsgi_check_file(ngx_conf_t *cf, void *post, void *data)
 
     if (ngx_file_info(path->data, &fi) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           "the file \"%V\" of \"%V\" cannot be used",
-                           path, name);
+                           "\"%V\": the file \"%V\" cannot be used",
+                           name, path);
         return NGX_CONF_ERROR;
     }
 
     if (!ngx_is_file(&fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" of \"%V\" is not a file",
-                           path, name);
+                           "\"%V\": \"%V\" is not a file",
+                           name, path);
         return NGX_CONF_ERROR;
     }
 
