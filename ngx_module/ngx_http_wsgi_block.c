@@ -51,7 +51,7 @@ ngx_http_wsgi_create_block(ngx_http_request_t *r)
 
     size = sizeof(nwsgi_block_t) + b.nvars * sizeof(nwsgi_var_t) + b.size;
 
-    if (!b.body_in_file) {
+    if (!b.body_in_file && !b.streamed) {
         size += b.body_len;
     }
 
@@ -65,6 +65,10 @@ ngx_http_wsgi_create_block(ngx_http_request_t *r)
     job = ngx_http_wsgi_create_job(size, r->connection->log);
     if (job == NULL) {
         return NULL;
+    }
+
+    if (b.streamed) {
+        ngx_http_wsgi_init_stream(r, job);
     }
 
     block = (nwsgi_block_t *) job->job.block;
@@ -85,15 +89,24 @@ ngx_http_wsgi_create_block(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_wsgi_collect_body(ngx_http_wsgi_build_t *b)
 {
-    ngx_buf_t           *buf;
-    ngx_uint_t           n;
-    ngx_chain_t         *cl;
-    ngx_http_request_t  *r;
+    ngx_buf_t            *buf;
+    ngx_uint_t            n;
+    ngx_chain_t          *cl;
+    ngx_http_request_t   *r;
+    ngx_http_wsgi_ctx_t  *ctx;
 
     r = b->request;
 
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
+
     b->body_len = 0;
     b->body_in_file = 0;
+    b->streamed = ctx->streamed;
+
+    if (b->streamed) {
+        b->body_len = r->headers_in.content_length_n;
+        return NGX_OK;
+    }
 
     if (!b->conf->pass_body || r->request_body == NULL) {
         return NGX_OK;
@@ -193,7 +206,8 @@ ngx_http_wsgi_fill_block(ngx_http_wsgi_build_t *b, nwsgi_block_t *block)
                                                          : 0;
     block->serial = ++ngx_http_wsgi_process.serial;
     block->queued_usec = ngx_http_wsgi_wall_clock();
-    block->body_len = b->body_len;
+    block->body_len = (b->body_len == -1) ? NWSGI_UNKNOWN
+                                          : (uint64_t) b->body_len;
     block->app = b->conf->app->index;
     block->nvars = b->nvars;
 
@@ -247,6 +261,11 @@ ngx_http_wsgi_fill_body(ngx_http_wsgi_build_t *b, nwsgi_block_t *block,
 
     block->body.off = p - (u_char *) block;
     block->body.len = 0;
+
+    if (b->streamed) {
+        block->flags |= NWSGI_BLOCK_BODY_STREAM;
+        return;
+    }
 
     if (b->body_in_file || b->body_len == 0) {
         return;

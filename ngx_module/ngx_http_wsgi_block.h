@@ -37,6 +37,7 @@ typedef enum {
     NGX_HTTP_WSGI_CONTENT_LENGTH,
     NGX_HTTP_WSGI_HTTP_HOST,
     NGX_HTTP_WSGI_REQUEST_ID,
+    NGX_HTTP_WSGI_BODY_FILE,
     NGX_HTTP_WSGI_NVARS
 } ngx_http_wsgi_var_e;
 
@@ -69,8 +70,9 @@ typedef struct {
     ngx_uint_t                      nvars;
     size_t                          size;              /* of all text */
 
-    off_t                           body_len;
+    off_t                           body_len;          /* -1: not known yet */
     unsigned                        body_in_file:1;
+    unsigned                        streamed:1;
     unsigned                        https:1;
 
     u_char                          port[NGX_OFF_T_LEN];

@@ -62,7 +62,8 @@ static u_char  ngx_http_wsgi_names[] =
     "CONTENT_TYPE "
     "CONTENT_LENGTH "
     "HTTP_HOST "
-    "nginx.request_id ";
+    "nginx.request_id "
+    "nginx.request_body_file ";
 
 
 /* Where they are in it, made of it: see ngx_http_wsgi_init_names(). */
@@ -482,6 +483,15 @@ ngx_http_wsgi_collect_content(ngx_http_wsgi_build_t *b)
     if (r->headers_in.content_type) {
         b->values[NGX_HTTP_WSGI_CONTENT_TYPE] =
                                             r->headers_in.content_type->value;
+    }
+
+    if (b->body_in_file && r->request_body_in_persistent_file) {
+        b->values[NGX_HTTP_WSGI_BODY_FILE] =
+                                       r->request_body->temp_file->file.name;
+    }
+
+    if (b->body_len == -1) {
+        return;
     }
 
     if (b->body_len == 0

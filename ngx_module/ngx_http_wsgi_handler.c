@@ -25,8 +25,9 @@
 
 
 static ngx_http_wsgi_ctx_t *ngx_http_wsgi_create_ctx(ngx_http_request_t *r);
-static void ngx_http_wsgi_body_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_wsgi_watch_client(ngx_http_request_t *r);
+static void ngx_http_wsgi_run(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
+    ngx_http_wsgi_loc_conf_t *wlcf);
 static void ngx_http_wsgi_cut(ngx_http_request_t *r);
 static ngx_int_t ngx_http_wsgi_reset(ngx_http_request_t *r);
 static void ngx_http_wsgi_cleanup(void *data);
@@ -77,12 +78,21 @@ ngx_http_wsgi_handler(ngx_http_request_t *r)
         }
 
         r->main->count++;
-        ngx_http_wsgi_body_handler(r);
+        ngx_http_wsgi_run(r);
 
         return NGX_DONE;
     }
 
-    rc = ngx_http_read_client_request_body(r, ngx_http_wsgi_body_handler);
+    if (ngx_http_wsgi_is_streamed(r, wlcf)) {
+        ctx->streamed = 1;
+
+        r->main->count++;
+        ngx_http_wsgi_run(r);
+
+        return NGX_DONE;
+    }
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_wsgi_run);
 
     if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
         return rc;
@@ -132,10 +142,23 @@ ngx_http_wsgi_create_ctx(ngx_http_request_t *r)
 }
 
 
-/* The body is here: in memory, or in a file. */
+/* Does the application start before the body has arrived? */
+
+static ngx_uint_t
+ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
+    ngx_http_wsgi_loc_conf_t *wlcf)
+{
+    return !wlcf->request_buffering
+           && r == r->main
+           && r->request_body == NULL
+           && (r->headers_in.content_length_n > 0 || r->headers_in.chunked);
+}
+
+
+/* The body is here, in memory or in a file, or is not to be waited for. */
 
 static void
-ngx_http_wsgi_body_handler(ngx_http_request_t *r)
+ngx_http_wsgi_run(ngx_http_request_t *r)
 {
     ngx_int_t             rc;
     ngx_http_wsgi_ctx_t  *ctx;
@@ -158,6 +181,11 @@ ngx_http_wsgi_body_handler(ngx_http_request_t *r)
 
     r->connection->log->action = "running application";
 
+    if (ctx->streamed && r->headers_in.expect == NULL) {
+        ngx_http_wsgi_want_body(r, ctx);
+        return;
+    }
+
     if (ngx_http_wsgi_watch_client(r) != NGX_OK) {
         ngx_http_wsgi_finalize(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
@@ -169,16 +197,29 @@ ngx_http_wsgi_body_handler(ngx_http_request_t *r)
  * knows all protocols, logs, and finalizes the request with 499.
  */
 
-static ngx_int_t
+ngx_int_t
 ngx_http_wsgi_watch_client(ngx_http_request_t *r)
 {
-    ngx_event_t  *rev;
+    ngx_event_t               *rev;
+    ngx_http_wsgi_ctx_t       *ctx;
+    ngx_http_wsgi_loc_conf_t  *wlcf;
 
-    r->write_event_handler = ngx_http_request_empty_handler;
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
+
+    if (!ctx->head_sent) {
+        r->write_event_handler = ngx_http_request_empty_handler;
+    }
 
     /* the handler that throws the body away does the same */
 
     if (r->discard_body) {
+        return NGX_OK;
+    }
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wsgi_module);
+
+    if (wlcf->ignore_client_abort) {
+        r->read_event_handler = ngx_http_block_reading;
         return NGX_OK;
     }
 
@@ -290,6 +331,21 @@ static void
 ngx_http_wsgi_cleanup(void *data)
 {
     ngx_http_wsgi_ctx_t *ctx = data;
+
+    ngx_http_wsgi_job_t       *job;
+    ngx_http_wsgi_loc_conf_t  *wlcf;
+
+    job = ctx->job;
+
+    if (job && !job->ended) {
+        wlcf = ngx_http_get_module_loc_conf(ctx->request,
+                                            ngx_http_wsgi_module);
+
+        if (wlcf->cancel == NGX_HTTP_WSGI_CANCEL_RAISE) {
+            ngx_http_wsgi_set_over(job);
+            ngx_http_wsgi_process.runtime->interrupt(&job->job, NWSGI_CANCEL);
+        }
+    }
 
     ngx_http_wsgi_detach(ctx);
 }

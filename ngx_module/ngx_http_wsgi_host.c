@@ -70,7 +70,7 @@ const nwsgi_host_t  ngx_http_wsgi_host = {
     ngx_http_wsgi_host_begin,
     ngx_http_wsgi_host_send,
     ngx_http_wsgi_host_wait,
-    NULL,                                  /* read */
+    ngx_http_wsgi_host_read,
     NULL,                                  /* early hints */
     ngx_http_wsgi_host_gone,
     ngx_http_wsgi_host_end,
@@ -176,7 +176,7 @@ ngx_http_wsgi_host_send(nwsgi_job_t *nj, const nwsgi_message_t *msg)
 
     if (mailbox.child || __atomic_load_n(&job->over, __ATOMIC_ACQUIRE)) {
         ngx_http_wsgi_host_drop(msg);
-        return NWSGI_GONE;
+        return job->deaf ? NWSGI_OK : NWSGI_GONE;
     }
 
     m = ngx_http_wsgi_copy_message(job, msg);
@@ -353,7 +353,7 @@ ngx_http_wsgi_host_wait(nwsgi_job_t *nj)
 
     __atomic_store_n(&job->progress, ngx_http_wsgi_now(), __ATOMIC_RELEASE);
 
-    return over ? NWSGI_GONE : NWSGI_OK;
+    return (over && !job->deaf) ? NWSGI_GONE : NWSGI_OK;
 }
 
 
@@ -364,7 +364,24 @@ ngx_http_wsgi_host_gone(nwsgi_job_t *nj)
 
     job = (ngx_http_wsgi_job_t *) nj;
 
-    return mailbox.child || __atomic_load_n(&job->over, __ATOMIC_ACQUIRE);
+    return mailbox.child
+           || (__atomic_load_n(&job->over, __ATOMIC_ACQUIRE) && !job->deaf);
+}
+
+
+void
+ngx_http_wsgi_ask_body(ngx_http_wsgi_job_t *job)
+{
+    if (job->stream.asked) {
+        return;
+    }
+
+    job->stream.asked = 1;
+
+    job->ask.job = job;
+    job->ask.type = NGX_HTTP_WSGI_MESSAGE_BODY;
+
+    ngx_http_wsgi_push(&job->ask, 1);
 }
 
 

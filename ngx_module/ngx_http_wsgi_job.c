@@ -112,6 +112,8 @@ ngx_http_wsgi_free_job(ngx_http_wsgi_job_t *job)
                       ngx_close_file_n " of a request body failed");
     }
 
+    ngx_http_wsgi_free_stream(job);
+
     (void) pthread_cond_destroy(&job->cond);
     (void) pthread_mutex_destroy(&job->mutex);
 
@@ -185,6 +187,7 @@ ngx_http_wsgi_submit(ngx_http_wsgi_ctx_t *ctx)
     job->ctx = ctx;
     job->job.pool = ctx->pool->index;
     job->limit = wlcf->bufs.num * wlcf->bufs.size;
+    job->deaf = (wlcf->cancel == NGX_HTTP_WSGI_CANCEL_OFF);
     job->log = clcf->error_log ? clcf->error_log : ngx_cycle->log;
 
     ctx->submitted = ngx_http_wsgi_now();
@@ -367,9 +370,11 @@ ngx_http_wsgi_check_running(ngx_http_wsgi_ctx_t *ctx, uint64_t begun,
         return;
     }
 
-    /* it is the client's turn, for whom send_timeout counts */
+    /* it is the client's turn: send_timeout or client_body_timeout */
 
-    if (__atomic_load_n(&job->unsent, __ATOMIC_SEQ_CST)) {
+    if (__atomic_load_n(&job->unsent, __ATOMIC_SEQ_CST)
+        || __atomic_load_n(&job->reading, __ATOMIC_SEQ_CST))
+    {
         ngx_http_wsgi_set_timer(ctx, now + wlcf->timeout, now);
         return;
     }

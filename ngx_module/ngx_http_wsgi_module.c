@@ -39,6 +39,14 @@ static ngx_conf_num_bounds_t  ngx_http_wsgi_threads_bounds = {
 };
 
 
+static ngx_conf_enum_t  ngx_http_wsgi_cancel[] = {
+    { ngx_string("off"), NGX_HTTP_WSGI_CANCEL_OFF },
+    { ngx_string("notify"), NGX_HTTP_WSGI_CANCEL_NOTIFY },
+    { ngx_string("raise"), NGX_HTTP_WSGI_CANCEL_RAISE },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_http_wsgi_commands[] = {
 
     { ngx_string("wsgi_python_home"),
@@ -166,6 +174,27 @@ static ngx_command_t  ngx_http_wsgi_commands[] = {
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_wsgi_loc_conf_t, pass_authorization),
       NULL },
+
+    { ngx_string("wsgi_request_buffering"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, request_buffering),
+      NULL },
+
+    { ngx_string("wsgi_ignore_client_abort"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, ignore_client_abort),
+      NULL },
+
+    { ngx_string("wsgi_cancel"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, cancel),
+      &ngx_http_wsgi_cancel },
 
     { ngx_string("wsgi_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
@@ -362,6 +391,9 @@ ngx_http_wsgi_create_loc_conf(ngx_conf_t *cf)
     conf->script_name = NGX_CONF_UNSET_UINT;
     conf->pass_headers = NGX_CONF_UNSET;
     conf->pass_body = NGX_CONF_UNSET;
+    conf->request_buffering = NGX_CONF_UNSET;
+    conf->ignore_client_abort = NGX_CONF_UNSET;
+    conf->cancel = NGX_CONF_UNSET_UINT;
     conf->pass_authorization = NGX_CONF_UNSET;
     conf->timeout = NGX_CONF_UNSET_MSEC;
 
@@ -386,6 +418,11 @@ ngx_http_wsgi_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->pass_body, prev->pass_body, 1);
     ngx_conf_merge_value(conf->pass_authorization, prev->pass_authorization,
                          1);
+    ngx_conf_merge_value(conf->request_buffering, prev->request_buffering, 1);
+    ngx_conf_merge_value(conf->ignore_client_abort, prev->ignore_client_abort,
+                         0);
+    ngx_conf_merge_uint_value(conf->cancel, prev->cancel,
+                              NGX_HTTP_WSGI_CANCEL_NOTIFY);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
     ngx_conf_merge_bufs_value(conf->bufs, prev->bufs, 8, ngx_pagesize);
 

@@ -13,6 +13,7 @@
  *   _host.c       the host table: what Python threads may call (python)
  *   _handler.c    the life of a request
  *   _job.c        what a request leaves to Python threads, and its timer
+ *   _body.c       the body of "wsgi_request_buffering off"
  *   _block.c      request -> block: _environ.c collects the CGI variables,
  *                 _fields.c the header fields
  *   _response.c   messages -> client; _header.c: their header fields
@@ -95,6 +96,10 @@ typedef struct {
 #define NGX_HTTP_WSGI_SCRIPT_NAME_AUTO    1
 #define NGX_HTTP_WSGI_SCRIPT_NAME_PREFIX  2
 
+#define NGX_HTTP_WSGI_CANCEL_OFF     0
+#define NGX_HTTP_WSGI_CANCEL_NOTIFY  1
+#define NGX_HTTP_WSGI_CANCEL_RAISE   2
+
 typedef struct {
     ngx_http_wsgi_app_t            *app;               /* NULL: no wsgi_pass */
     ngx_http_wsgi_pool_t           *pool;
@@ -105,7 +110,10 @@ typedef struct {
 
     ngx_flag_t                      pass_headers;
     ngx_flag_t                      pass_body;
+    ngx_flag_t                      request_buffering;
     ngx_flag_t                      pass_authorization;
+    ngx_flag_t                      ignore_client_abort;
+    ngx_uint_t                      cancel;
 
     ngx_msec_t                      timeout;           /* 0: no limit */
     ngx_bufs_t                      bufs;
@@ -129,6 +137,7 @@ typedef struct ngx_http_wsgi_message_s  ngx_http_wsgi_message_t;
 typedef enum {
     NGX_HTTP_WSGI_MESSAGE_SEND = 0,
     NGX_HTTP_WSGI_MESSAGE_LOG,
+    NGX_HTTP_WSGI_MESSAGE_BODY,
     NGX_HTTP_WSGI_MESSAGE_END
 } ngx_http_wsgi_message_e;
 
@@ -156,6 +165,20 @@ struct ngx_http_wsgi_message_s {
 };
 
 
+/* The body on its way to Python threads, under the mutex of the job. */
+
+typedef struct ngx_http_wsgi_piece_s  ngx_http_wsgi_piece_t;
+
+typedef struct {
+    ngx_http_wsgi_piece_t          *first;
+    ngx_http_wsgi_piece_t         **last;
+    size_t                          size;              /* bytes waiting */
+    size_t                          limit;             /* the loop stops at */
+    unsigned                        ended:1;           /* all is here */
+    unsigned                        asked:1;           /* a message is out */
+} ngx_http_wsgi_stream_t;
+
+
 /*
  * What a request shares with Python threads.  Not in r->pool, since it may
  * outlive the request: malloc()ed with its block behind it, freed by the loop
@@ -176,11 +199,13 @@ struct ngx_http_wsgi_job_s {
     /* set before submit(), then read-only */
 
     size_t                          limit;             /* of "unsent" */
+    uint32_t                        deaf;              /* wsgi_cancel off */
 
     /* python and loop, atomic */
 
     uint32_t                        over;
-    uint32_t                        waiting;           /* a thread in wait() */
+    uint32_t                        waiting;           /* in wait(), read() */
+    uint32_t                        reading;           /* in read() */
     uint64_t                        begun;             /* msec, 0: not yet */
     uint64_t                        progress;          /* msec */
     uint64_t                        unsent;            /* bytes, see send() */
@@ -190,9 +215,12 @@ struct ngx_http_wsgi_job_s {
     uint32_t                        last;
     ngx_http_wsgi_message_t        *spare;             /* NULL: taken */
 
-    pthread_mutex_t                 mutex;             /* for wait() */
+    pthread_mutex_t                 mutex;             /* wait(), read() */
     pthread_cond_t                  cond;
 
+    ngx_http_wsgi_stream_t          stream;
+
+    ngx_http_wsgi_message_t         ask;               /* for the body */
     ngx_http_wsgi_message_t         end;
 };
 
@@ -232,6 +260,8 @@ struct ngx_http_wsgi_ctx_s {
 
     unsigned                        head_sent:1;
     unsigned                        taken:1;           /* not in the queue */
+    unsigned                        streamed:1;        /* see _body.c */
+    unsigned                        body_started:1;
 };
 
 
@@ -328,7 +358,13 @@ void ngx_http_wsgi_stay_awake(void);
 /* Gives "n" bytes of "unsent" back and wakes the thread in wait(). */
 void ngx_http_wsgi_credit(ngx_http_wsgi_job_t *job, size_t n);
 
-/* gone() is 1 from now on; a thread in wait() returns. */
+/* python, under the job's mutex: tells the loop that the body is waited for */
+void ngx_http_wsgi_ask_body(ngx_http_wsgi_job_t *job);
+
+/*
+ * gone() is 1 from now on, unless the job is deaf; a thread in wait() or
+ * read() returns.
+ */
 void ngx_http_wsgi_set_over(ngx_http_wsgi_job_t *job);
 
 /* Frees a message, but for that of end(), and what it lent. */
@@ -365,6 +401,33 @@ void ngx_http_wsgi_finalize(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
  * found when r->ctx has been cleared.
  */
 void ngx_http_wsgi_free_ctx(void *data);
+
+
+/* While Python computes: notices that the client goes.  NGX_OK, NGX_ERROR. */
+ngx_int_t ngx_http_wsgi_watch_client(ngx_http_request_t *r);
+
+
+/* _body.c: "wsgi_request_buffering off" */
+
+/* python: host->read, see nwsgi.h */
+int64_t ngx_http_wsgi_host_read(nwsgi_job_t *nj, void *buf, uint64_t len);
+
+void ngx_http_wsgi_init_stream(ngx_http_request_t *r,
+    ngx_http_wsgi_job_t *job);
+void ngx_http_wsgi_free_stream(ngx_http_wsgi_job_t *job);
+
+/* Reads the body, or reads on.  May finalize the request. */
+void ngx_http_wsgi_want_body(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx);
+
+/* The message of ngx_http_wsgi_ask_body() has come. */
+void ngx_http_wsgi_body_asked(ngx_http_wsgi_job_t *job);
+
+/*
+ * Before the head of the response is sent, which says whether the connection is
+ * kept: it is not if the body is left.  "last": the response is complete.
+ */
+void ngx_http_wsgi_leave_body(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
+    ngx_uint_t last);
 
 
 /* _job.c */

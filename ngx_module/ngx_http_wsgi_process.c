@@ -406,6 +406,17 @@ ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m)
         ngx_http_wsgi_send(ctx, m);
         break;
 
+    case NGX_HTTP_WSGI_MESSAGE_BODY:
+        if (ctx == NULL) {
+            return;
+        }
+
+        c = ctx->request->connection;
+        ngx_http_set_log_request(c->log, ctx->request);
+
+        ngx_http_wsgi_body_asked(job);
+        break;
+
     default: /* NGX_HTTP_WSGI_MESSAGE_END */
         ngx_http_wsgi_job_ended(job);
 

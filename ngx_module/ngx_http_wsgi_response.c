@@ -95,6 +95,8 @@ ngx_http_wsgi_send_head(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 
     ctx->status = m->status;
 
+    ngx_http_wsgi_leave_body(r, ctx, m->flags & NWSGI_SEND_LAST);
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK) {

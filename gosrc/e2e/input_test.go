@@ -24,6 +24,7 @@ func inputServers(t *testing.T) map[string]*instance {
 	t.Helper()
 	return map[string]*instance{
 		"memory": start(t, "client_max_body_size 0; client_body_buffer_size 64k;"+kitchen),
+		"stream": start(t, "client_max_body_size 0; wsgi_request_buffering off;"+kitchen),
 		"file":   start(t, "client_max_body_size 0; client_body_in_file_only clean;"+kitchen),
 	}
 }
@@ -105,7 +106,9 @@ func TestInputLarge(t *testing.T) {
 // request too.
 func TestInputContentLength(t *testing.T) {
 	t.Parallel()
-	for where, n := range inputServers(t) {
+	servers := inputServers(t)
+	delete(servers, "stream") // a chunked one has no length
+	for where, n := range servers {
 		for _, chunked := range []bool{false, true} {
 			a := n.do(t, "POST", "/body/echo_length", body("hello", chunked))
 			assert.Equal(t, "hello", a.Body, "%s chunked=%v", where, chunked)
@@ -117,7 +120,9 @@ func TestInputContentLength(t *testing.T) {
 func TestInputUnread(t *testing.T) {
 	t.Parallel()
 	smuggled := "GET /headers/cookies HTTP/1.1\r\nHost: a\r\n\r\n"
-	for _, n := range inputServers(t) {
+	servers := inputServers(t)
+	delete(servers, "stream") // closes, see TestStreamingUnread
+	for _, n := range servers {
 		for _, size := range []int{1, 100, 1 << 20} {
 			data := strings.Repeat(smuggled, size/len(smuggled)+1)
 
@@ -278,4 +283,22 @@ func TestInputAfterRewrite(t *testing.T) {
     }`)
 	assert.Equal(t, "hello", n.post(t, "/moved", "hello").Body)
 	assert.Equal(t, "hello", n.post(t, "/named", "hello").Body)
+}
+
+// A body in a file with a name can be taken as a whole.
+func TestInputFileRename(t *testing.T) {
+	t.Parallel()
+	n := start(t, "client_max_body_size 0; client_body_in_file_only clean;"+kitchen)
+	data := strings.Repeat("0123456789", 100000)
+	assert.Equal(t, data, n.post(t, "/body/rename", data).Body)
+	assert.Equal(t, "no file", n.text(t, "/body/rename"))
+}
+
+// fileno() is that of nginx's file, at its start; a body in memory has none.
+func TestInputFileno(t *testing.T) {
+	t.Parallel()
+	servers := inputServers(t)
+	data := strings.Repeat("0123456789", 1000)
+	assert.Equal(t, data, servers["file"].post(t, "/body/copy_fd", data).Body)
+	assert.Equal(t, "UnsupportedOperation", servers["memory"].post(t, "/body/copy_fd", data).Body)
 }

@@ -4,13 +4,11 @@
 "group" with (environ, start_response), one endpoint per behaviour."""
 
 import importlib
+import pkgutil
 
 GROUPS = {
-    name: importlib.import_module("." + name, __name__)
-    for name in (
-        "body", "closing", "embed", "environ", "event", "failing", "files",
-        "framing", "headers", "logs", "output", "process", "response", "timing",
-    )
+    module.name: importlib.import_module("." + module.name, __name__)
+    for module in pkgutil.iter_modules(__path__)
 }
 
 

@@ -3,6 +3,8 @@
 """wsgi.input."""
 
 import hashlib
+import os
+import tempfile
 
 from .common import note, query, reply, reply_json, rest, wait_for
 
@@ -102,3 +104,29 @@ def early(environ, start_response):
     note(name, "called")
     wait_for(name)
     return reply(start_response, "early")
+
+
+def rename(environ, start_response):
+    """Takes the file of the body by its name, without reading it."""
+    path = environ.get("nginx.request_body_file")
+    if path is None:
+        return reply(start_response, "no file")
+    mine = path + ".mine"
+    os.rename(path, mine)
+    with open(mine, "rb") as file:
+        data = file.read()
+    os.unlink(mine)
+    return reply(start_response, data)
+
+
+def copy_fd(environ, start_response):
+    """Copies the body from descriptor to descriptor."""
+    try:
+        source = environ["wsgi.input"].fileno()
+    except OSError as exc:
+        return reply(start_response, type(exc).__name__)
+    with tempfile.TemporaryFile() as target:
+        while os.sendfile(target.fileno(), source, None, 1 << 20):
+            pass
+        target.seek(0)
+        return reply(start_response, target.read())

@@ -1,0 +1,354 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * "wsgi_request_buffering off": the body goes to the application while it
+ * arrives.
+ *
+ * The loop puts pieces into the job's stream, Python threads take them in
+ * host->read().  When as much waits there as client_body_buffer_size, the loop
+ * reads no more, and so the client's socket fills: the thread that takes the
+ * bytes asks for more by a message.
+ *
+ * A client that expects "100 Continue" gets it when the application reads for
+ * the first time, and not before: until then nginx does not touch the body.
+ */
+
+
+#include "ngx_http_wsgi_module.h"
+
+
+struct ngx_http_wsgi_piece_s {
+    ngx_http_wsgi_piece_t          *next;
+    u_char                         *pos;
+    u_char                         *last;
+};
+
+
+static size_t ngx_http_wsgi_take_pieces(ngx_http_wsgi_stream_t *stream,
+    u_char *p, size_t len);
+static void ngx_http_wsgi_body_handler(ngx_http_request_t *r);
+static void ngx_http_wsgi_read_handler(ngx_http_request_t *r);
+static void ngx_http_wsgi_read_on(ngx_http_request_t *r,
+    ngx_http_wsgi_ctx_t *ctx);
+static ngx_int_t ngx_http_wsgi_put_pieces(ngx_http_request_t *r,
+    ngx_http_wsgi_job_t *job);
+static void ngx_http_wsgi_pause(ngx_http_request_t *r);
+
+
+/* python */
+
+int64_t
+ngx_http_wsgi_host_read(nwsgi_job_t *nj, void *buf, uint64_t len)
+{
+    size_t                   n;
+    uint32_t                 over;
+    ngx_http_wsgi_job_t     *job;
+    ngx_http_wsgi_stream_t  *stream;
+
+    job = (ngx_http_wsgi_job_t *) nj;
+    stream = &job->stream;
+
+    (void) pthread_mutex_lock(&job->mutex);
+
+    __atomic_store_n(&job->reading, 1, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&job->waiting, 1, __ATOMIC_SEQ_CST);
+
+    for ( ;; ) {
+        over = __atomic_load_n(&job->over, __ATOMIC_SEQ_CST);
+
+        if (over || stream->first || stream->ended) {
+            break;
+        }
+
+        ngx_http_wsgi_ask_body(job);
+
+        (void) pthread_cond_wait(&job->cond, &job->mutex);
+    }
+
+    n = over ? 0 : ngx_http_wsgi_take_pieces(stream, buf, len);
+
+    if (!stream->ended && stream->size <= stream->limit / 2) {
+        ngx_http_wsgi_ask_body(job);
+    }
+
+    __atomic_store_n(&job->progress, ngx_http_wsgi_now(), __ATOMIC_RELEASE);
+    __atomic_store_n(&job->waiting, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&job->reading, 0, __ATOMIC_SEQ_CST);
+
+    (void) pthread_mutex_unlock(&job->mutex);
+
+    return over ? NWSGI_GONE : (int64_t) n;
+}
+
+
+/* under the job's mutex */
+
+static size_t
+ngx_http_wsgi_take_pieces(ngx_http_wsgi_stream_t *stream, u_char *p,
+    size_t len)
+{
+    size_t                  n, taken;
+    ngx_http_wsgi_piece_t  *piece;
+
+    for (taken = 0; stream->first && taken < len; taken += n) {
+        piece = stream->first;
+
+        n = ngx_min((size_t) (piece->last - piece->pos), len - taken);
+
+        ngx_memcpy(p + taken, piece->pos, n);
+        piece->pos += n;
+
+        if (piece->pos == piece->last) {
+            stream->first = piece->next;
+            free(piece);
+        }
+    }
+
+    if (stream->first == NULL) {
+        stream->last = &stream->first;
+    }
+
+    stream->size -= taken;
+
+    return taken;
+}
+
+
+/* The rest runs on the loop. */
+
+
+void
+ngx_http_wsgi_init_stream(ngx_http_request_t *r, ngx_http_wsgi_job_t *job)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    job->stream.last = &job->stream.first;
+    job->stream.limit = clcf->client_body_buffer_size;
+}
+
+
+void
+ngx_http_wsgi_free_stream(ngx_http_wsgi_job_t *job)
+{
+    ngx_http_wsgi_piece_t  *piece;
+
+    while (job->stream.first) {
+        piece = job->stream.first;
+        job->stream.first = piece->next;
+        free(piece);
+    }
+}
+
+
+/*
+ * The application waits for the body, or the client needs no invitation to
+ * send it.
+ */
+
+void
+ngx_http_wsgi_want_body(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
+{
+    ngx_int_t  rc;
+
+    if (ctx->body_started) {
+
+        if (r->reading_body) {
+            ngx_http_wsgi_read_on(r, ctx);
+        }
+
+        return;
+    }
+
+    ctx->body_started = 1;
+
+    r->request_body_no_buffering = 1;
+
+    rc = ngx_http_read_client_request_body(r, ngx_http_wsgi_body_handler);
+
+    if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+        ngx_http_wsgi_finalize(r, ctx, rc);
+        return;
+    }
+
+    /* the content handler has counted already */
+
+    r->main->count--;
+}
+
+
+void
+ngx_http_wsgi_body_asked(ngx_http_wsgi_job_t *job)
+{
+    (void) pthread_mutex_lock(&job->mutex);
+
+    job->stream.asked = 0;
+
+    (void) pthread_mutex_unlock(&job->mutex);
+
+    ngx_http_wsgi_want_body(job->ctx->request, job->ctx);
+}
+
+
+static void
+ngx_http_wsgi_body_handler(ngx_http_request_t *r)
+{
+    ngx_http_wsgi_read_on(r, ngx_http_get_module_ctx(r, ngx_http_wsgi_module));
+}
+
+
+static void
+ngx_http_wsgi_read_handler(ngx_http_request_t *r)
+{
+    ngx_http_wsgi_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
+
+    if (ctx->job == NULL) {
+        return;
+    }
+
+    ngx_http_wsgi_read_on(r, ctx);
+}
+
+
+/* As much as there is room for: as ngx_http_upstream_send_request_body(). */
+
+static void
+ngx_http_wsgi_read_on(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
+{
+    ngx_int_t                rc;
+    ngx_http_wsgi_stream_t  *stream;
+
+    stream = &ctx->job->stream;
+
+    for (rc = NGX_OK; /* void */ ; /* void */ ) {
+
+        if (ngx_http_wsgi_put_pieces(r, ctx->job) != NGX_OK) {
+            ngx_http_wsgi_finalize(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            return;
+        }
+
+        if (!r->reading_body) {
+            if (ngx_http_wsgi_watch_client(r) != NGX_OK) {
+                ngx_http_wsgi_finalize(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
+            }
+
+            return;
+        }
+
+        if (rc == NGX_AGAIN) {
+            r->read_event_handler = ngx_http_wsgi_read_handler;
+            return;
+        }
+
+        /* another thread only takes from it */
+
+        if (stream->size >= stream->limit) {
+            ngx_http_wsgi_pause(r);
+            return;
+        }
+
+        rc = ngx_http_read_unbuffered_request_body(r);
+
+        if (rc >= NGX_HTTP_SPECIAL_RESPONSE) {
+            ngx_http_wsgi_finalize(r, ctx, rc);
+            return;
+        }
+    }
+}
+
+
+/* Copies what nginx has read, which makes nginx's buffers free again. */
+
+static ngx_int_t
+ngx_http_wsgi_put_pieces(ngx_http_request_t *r, ngx_http_wsgi_job_t *job)
+{
+    size_t                   size;
+    ngx_buf_t               *b;
+    ngx_chain_t             *cl, *next;
+    ngx_http_wsgi_piece_t   *piece;
+    ngx_http_wsgi_stream_t  *stream;
+
+    stream = &job->stream;
+
+    cl = r->request_body->bufs;
+    r->request_body->bufs = NULL;
+
+    (void) pthread_mutex_lock(&job->mutex);
+
+    for ( /* void */ ; cl; cl = next) {
+        next = cl->next;
+        b = cl->buf;
+
+        size = b->last - b->pos;
+        piece = size ? malloc(sizeof(ngx_http_wsgi_piece_t) + size) : NULL;
+
+        if (piece) {
+            piece->next = NULL;
+            piece->pos = (u_char *) (piece + 1);
+            piece->last = ngx_cpymem(piece->pos, b->pos, size);
+
+            *stream->last = piece;
+            stream->last = &piece->next;
+            stream->size += size;
+
+        } else if (size) {
+            break;
+        }
+
+        b->pos = b->last;
+        ngx_free_chain(r->pool, cl);
+    }
+
+    stream->ended = !r->reading_body;
+
+    (void) pthread_cond_signal(&job->cond);
+    (void) pthread_mutex_unlock(&job->mutex);
+
+    return cl ? NGX_ERROR : NGX_OK;
+}
+
+
+/* Until the application asks for more; meanwhile the client has time. */
+
+static void
+ngx_http_wsgi_pause(ngx_http_request_t *r)
+{
+    ngx_event_t  *rev;
+
+    r->read_event_handler = ngx_http_block_reading;
+
+    rev = r->connection->read;
+
+    if (rev->timer_set) {
+        ngx_del_timer(rev);
+    }
+}
+
+
+void
+ngx_http_wsgi_leave_body(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
+    ngx_uint_t last)
+{
+    if (!ctx->streamed) {
+        return;
+    }
+
+    /* nobody has invited the client to send the body, and nobody will */
+
+    if (!ctx->body_started) {
+        r->expect_tested = 1;
+        r->keepalive = 0;
+        r->lingering_close = 1;
+    }
+
+    /* the rest will not be read, and nginx will say so by closing */
+
+    if (last && r->reading_body) {
+        r->keepalive = 0;
+    }
+}
