@@ -150,3 +150,13 @@ def big(environ, start_response):
     chunk = b"x" * int(args["size"])
     for _ in range(int(args["count"])):
         yield chunk
+
+
+def counted(environ, start_response):
+    """As big, with a note of each chunk that is asked for."""
+    args, name = query(environ), rest(environ)
+    start_response("200 OK", [TEXT])
+    chunk = b"x" * int(args["size"])
+    for i in range(int(args["count"])):
+        note(name, i)
+        yield chunk
