@@ -88,7 +88,7 @@ typedef struct {
 } nwsgi_var_t;
 
 
-#define NWSGI_BLOCK_HEAD         0x01   /* the method is HEAD: no body is sent */
+#define NWSGI_BLOCK_HEAD         0x01   /* the method is HEAD: no body */
 #define NWSGI_BLOCK_BODY_MEMORY  0x02   /* the body is block->body */
 #define NWSGI_BLOCK_BODY_FILE    0x04   /* the body is block->body_fd */
 #define NWSGI_BLOCK_BODY_STREAM  0x08   /* the body comes by host->read() */
@@ -176,7 +176,8 @@ typedef struct {
 #define NWSGI_SEND_LAST  0x02    /* the response is complete */
 #define NWSGI_SEND_FILE  0x04    /* the body is body_len bytes of "fd", from
                                     "offset" on; "owner" is set, and keeps fd
-                                    open; the whole body: LAST is set, too */
+                                    open; the whole body: LAST is set, too;
+                                    to HEAD as to GET, the host sends none */
 
 typedef struct {
     uint32_t             size;

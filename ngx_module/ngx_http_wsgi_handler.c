@@ -25,10 +25,16 @@
 
 
 static ngx_http_wsgi_ctx_t *ngx_http_wsgi_create_ctx(ngx_http_request_t *r);
+<<<<<<< HEAD
 static void ngx_http_wsgi_run(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
     ngx_http_wsgi_loc_conf_t *wlcf);
 static void ngx_http_wsgi_cut(ngx_http_request_t *r);
+=======
+static void ngx_http_wsgi_body_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_wsgi_watch_client(ngx_http_request_t *r);
+static void ngx_http_wsgi_cut(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx);
+>>>>>>> 5bc47d5 (Responses wait for slow clients in a file, not in a thread)
 static ngx_int_t ngx_http_wsgi_reset(ngx_http_request_t *r);
 static void ngx_http_wsgi_cleanup(void *data);
 
@@ -129,6 +135,8 @@ ngx_http_wsgi_create_ctx(ngx_http_request_t *r)
     ctx->app = wlcf->app;
     ctx->pool = wlcf->pool;
     ctx->last_busy = &ctx->busy;
+    ctx->last_queued = &ctx->queue;
+    ctx->buffering = wlcf->buffering;
     ctx->length = -1;
 
     hcln->handler = ngx_http_wsgi_cleanup;
@@ -262,7 +270,7 @@ ngx_http_wsgi_finalize(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
     }
 
     if (ctx->head_sent) {
-        ngx_http_wsgi_cut(r);
+        ngx_http_wsgi_cut(r, ctx);
         return;
     }
 
@@ -275,7 +283,7 @@ ngx_http_wsgi_finalize(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
 /* The head is out, the rest will not come, and the client has to notice. */
 
 static void
-ngx_http_wsgi_cut(ngx_http_request_t *r)
+ngx_http_wsgi_cut(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
@@ -288,7 +296,11 @@ ngx_http_wsgi_cut(ngx_http_request_t *r)
 
     /* no last chunk, or fewer bytes than promised, or RST_STREAM */
 
-    rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
+    rc = ngx_http_wsgi_pass_on(ctx);
+
+    if (rc != NGX_ERROR) {
+        rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
+    }
 
     ngx_http_finalize_request(r, rc);
 }

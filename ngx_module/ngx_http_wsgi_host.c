@@ -194,7 +194,9 @@ ngx_http_wsgi_host_send(nwsgi_job_t *nj, const nwsgi_message_t *msg)
 
     ngx_http_wsgi_push(m, 1);
 
-    return (unsent > job->limit && !job->last) ? NWSGI_AGAIN : NWSGI_OK;
+    return (unsent > __atomic_load_n(&job->limit, __ATOMIC_RELAXED)
+            && !job->last)
+           ? NWSGI_AGAIN : NWSGI_OK;
 }
 
 
@@ -339,7 +341,7 @@ ngx_http_wsgi_host_wait(nwsgi_job_t *nj)
 
         if (over
             || __atomic_load_n(&job->unsent, __ATOMIC_SEQ_CST)
-               <= job->limit / 2)
+               <= __atomic_load_n(&job->limit, __ATOMIC_RELAXED) / 2)
         {
             break;
         }

@@ -15,6 +15,8 @@ static char *ngx_http_wsgi_init_pools(ngx_conf_t *cf,
 static void *ngx_http_wsgi_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_wsgi_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
+static char *ngx_http_wsgi_merge_temp_path(ngx_conf_t *cf,
+    ngx_http_wsgi_loc_conf_t *prev, ngx_http_wsgi_loc_conf_t *conf);
 static char *ngx_http_wsgi_merge_script_name(ngx_conf_t *cf,
     ngx_http_wsgi_loc_conf_t *prev, ngx_http_wsgi_loc_conf_t *conf);
 
@@ -203,11 +205,46 @@ static ngx_command_t  ngx_http_wsgi_commands[] = {
       offsetof(ngx_http_wsgi_loc_conf_t, timeout),
       NULL },
 
+    { ngx_string("wsgi_buffering"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, buffering),
+      NULL },
+
     { ngx_string("wsgi_buffers"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE2,
       ngx_conf_set_bufs_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(ngx_http_wsgi_loc_conf_t, bufs),
+      NULL },
+
+    { ngx_string("wsgi_buffer_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_size_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, buffer_size),
+      NULL },
+
+    { ngx_string("wsgi_temp_path"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1234,
+      ngx_conf_set_path_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, temp_path),
+      NULL },
+
+    { ngx_string("wsgi_max_temp_file_size"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_off_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, max_temp_file_size),
+      NULL },
+
+    { ngx_string("wsgi_force_ranges"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, force_ranges),
       NULL },
 
       ngx_null_command
@@ -386,6 +423,7 @@ ngx_http_wsgi_create_loc_conf(ngx_conf_t *cf)
      *     conf->params = NULL;
      *     conf->script_prefix = { 0, NULL };
      *     conf->bufs.num = 0;
+     *     conf->temp_path = NULL;
      */
 
     conf->script_name = NGX_CONF_UNSET_UINT;
@@ -396,6 +434,10 @@ ngx_http_wsgi_create_loc_conf(ngx_conf_t *cf)
     conf->cancel = NGX_CONF_UNSET_UINT;
     conf->pass_authorization = NGX_CONF_UNSET;
     conf->timeout = NGX_CONF_UNSET_MSEC;
+    conf->buffering = NGX_CONF_UNSET;
+    conf->force_ranges = NGX_CONF_UNSET;
+    conf->buffer_size = NGX_CONF_UNSET_SIZE;
+    conf->max_temp_file_size = NGX_CONF_UNSET;
 
     return conf;
 }
@@ -424,7 +466,14 @@ ngx_http_wsgi_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_uint_value(conf->cancel, prev->cancel,
                               NGX_HTTP_WSGI_CANCEL_NOTIFY);
     ngx_conf_merge_msec_value(conf->timeout, prev->timeout, 60000);
+    ngx_conf_merge_value(conf->buffering, prev->buffering, 1);
+    ngx_conf_merge_value(conf->force_ranges, prev->force_ranges, 0);
     ngx_conf_merge_bufs_value(conf->bufs, prev->bufs, 8, ngx_pagesize);
+    ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
+                              ngx_pagesize);
+    ngx_conf_merge_off_value(conf->max_temp_file_size,
+                             prev->max_temp_file_size,
+                             (off_t) 1024 * 1024 * 1024);
 
     if (conf->params == NULL) {
         conf->params = prev->params;
@@ -445,7 +494,50 @@ ngx_http_wsgi_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         clcf->handler = ngx_http_wsgi_handler;
     }
 
+    if (ngx_http_wsgi_merge_temp_path(cf, prev, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     return ngx_http_wsgi_merge_script_name(cf, prev, conf);
+}
+
+
+/*
+ * By default it is in client_body_temp_path, which this nginx can write,
+ * wherever that is and whoever runs it.  nginx makes the directory when it
+ * starts: none where there is no application.
+ */
+
+static char *
+ngx_http_wsgi_merge_temp_path(ngx_conf_t *cf, ngx_http_wsgi_loc_conf_t *prev,
+    ngx_http_wsgi_loc_conf_t *conf)
+{
+    u_char                    *p;
+    ngx_str_t                 *body;
+    ngx_path_init_t            init = { ngx_null_string, { 1, 2, 0 } };
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (conf->temp_path == NULL) {
+        conf->temp_path = prev->temp_path;
+    }
+
+    if (conf->temp_path || conf->app == NULL) {
+        return NGX_CONF_OK;
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    body = &clcf->client_body_temp_path->name;
+
+    p = ngx_pnalloc(cf->pool, body->len + sizeof("/wsgi"));
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    init.name.data = p;
+    init.name.len = ngx_sprintf(p, "%V/wsgi%Z", body) - p - 1;
+
+    return ngx_conf_merge_path_value(cf, &conf->temp_path, NULL, &init);
 }
 
 

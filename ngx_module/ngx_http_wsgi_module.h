@@ -16,7 +16,9 @@
  *   _body.c       the body of "wsgi_request_buffering off"
  *   _block.c      request -> block: _environ.c collects the CGI variables,
  *                 _fields.c the header fields
- *   _response.c   messages -> client; _header.c: their header fields
+ *   _response.c   messages -> client; _header.c: their header fields,
+ *                 _output.c: their bodies, _spool.c: what of them has to wait
+ *                 in a file, _file.c: those that are files
  *   _log.c        log lines
  *   _variables.c  $wsgi_*
  */
@@ -116,7 +118,13 @@ typedef struct {
     ngx_uint_t                      cancel;
 
     ngx_msec_t                      timeout;           /* 0: no limit */
+
+    ngx_flag_t                      buffering;
+    ngx_flag_t                      force_ranges;
     ngx_bufs_t                      bufs;
+    size_t                          buffer_size;
+    off_t                           max_temp_file_size;
+    ngx_path_t                     *temp_path;
 } ngx_http_wsgi_loc_conf_t;
 
 
@@ -196,13 +204,17 @@ struct ngx_http_wsgi_job_s {
     size_t                          size;
     unsigned                        ended:1;
 
+<<<<<<< HEAD
     /* set before submit(), then read-only */
 
     size_t                          limit;             /* of "unsent" */
     uint32_t                        deaf;              /* wsgi_cancel off */
 
+=======
+>>>>>>> 5bc47d5 (Responses wait for slow clients in a file, not in a thread)
     /* python and loop, atomic */
 
+    size_t                          limit;             /* of "unsent" */
     uint32_t                        over;
     uint32_t                        waiting;           /* in wait(), read() */
     uint32_t                        reading;           /* in read() */
@@ -230,9 +242,9 @@ struct ngx_http_wsgi_job_s {
 typedef struct ngx_http_wsgi_buf_s  ngx_http_wsgi_buf_t;
 
 struct ngx_http_wsgi_buf_s {
-    ngx_buf_t                       buf;               /* is the first */
+    ngx_buf_t                       buf;
     ngx_http_wsgi_buf_t            *next;
-    ngx_http_wsgi_message_t        *message;
+    ngx_http_wsgi_message_t        *message;           /* NULL: of a file */
 };
 
 
@@ -245,9 +257,21 @@ struct ngx_http_wsgi_ctx_s {
     ngx_http_wsgi_pool_t           *pool;
     ngx_event_t                     timer;
 
+    /* the body, see _output.c; sizes are credits of messages */
+
     ngx_http_wsgi_buf_t            *busy;
     ngx_http_wsgi_buf_t           **last_busy;
+    ngx_http_wsgi_buf_t            *queue;
+    ngx_http_wsgi_buf_t           **last_queued;
     ngx_http_wsgi_buf_t            *free;
+    size_t                          busy_size;
+    size_t                          queued;
+    size_t                          owed;              /* not given back */
+
+    ngx_temp_file_t                *spool;             /* NULL: none yet */
+    off_t                           spool_pos;         /* what is not busy */
+    off_t                           spool_max;         /* 0: no file */
+    ngx_event_t                     spooling;
 
     off_t                           length;            /* promised, or -1 */
     off_t                           sent;              /* bytes of body */
@@ -260,8 +284,13 @@ struct ngx_http_wsgi_ctx_s {
 
     unsigned                        head_sent:1;
     unsigned                        taken:1;           /* not in the queue */
+<<<<<<< HEAD
     unsigned                        streamed:1;        /* see _body.c */
     unsigned                        body_started:1;
+=======
+    unsigned                        buffering:1;       /* until head_sent the
+                                                          head may change it */
+>>>>>>> 5bc47d5 (Responses wait for slow clients in a file, not in a thread)
 };
 
 
@@ -469,11 +498,68 @@ void ngx_http_wsgi_send(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m);
 /* r->write_event_handler while the response is under way. */
 void ngx_http_wsgi_write_handler(ngx_http_request_t *r);
 
+/* The head of a message into r->headers_out.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_wsgi_set_head(ngx_http_request_t *r,
+    ngx_http_wsgi_message_t *m);
+
+
+/* _output.c */
+
+/* To be called when ctx->buffering is set: how much the job may send. */
+void ngx_http_wsgi_init_output(ngx_http_wsgi_ctx_t *ctx);
+
+/*
+ * The body of a message, which is the context's or freed when this returns.
+ * What ngx_http_output_filter() returns.
+ */
+ngx_int_t ngx_http_wsgi_output(ngx_http_wsgi_ctx_t *ctx,
+    ngx_http_wsgi_message_t *m);
+
+/* The client may take more.  NGX_OK, or NGX_ERROR. */
+ngx_int_t ngx_http_wsgi_continue_output(ngx_http_wsgi_ctx_t *ctx);
+
+/*
+ * All that is spooled or queued becomes busy.  What ngx_http_output_filter()
+ * returns.
+ */
+ngx_int_t ngx_http_wsgi_pass_on(ngx_http_wsgi_ctx_t *ctx);
+
+/* A clean buffer, or NULL: no memory. */
+ngx_http_wsgi_buf_t *ngx_http_wsgi_get_buf(ngx_http_wsgi_ctx_t *ctx);
+
+/* Frees the buffer and its message. */
+void ngx_http_wsgi_free_buf(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_buf_t *wb);
+
 /* Frees what the client has not taken: at the end of the request. */
 void ngx_http_wsgi_free_output(ngx_http_wsgi_ctx_t *ctx);
 
-/* The head of a message into r->headers_out.  NGX_OK or NGX_ERROR. */
-ngx_int_t ngx_http_wsgi_set_head(ngx_http_request_t *r,
+
+/* _spool.c */
+
+/* Writes the queue to the file, if there is too much of it. */
+void ngx_http_wsgi_spool(ngx_http_wsgi_ctx_t *ctx);
+
+/* What the file has that is not busy becomes so.  NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_wsgi_pass_spool(ngx_http_wsgi_ctx_t *ctx);
+
+/* Empties the file, if nothing is busy and all that it has was passed on. */
+void ngx_http_wsgi_empty_spool(ngx_http_wsgi_ctx_t *ctx);
+
+/* The job is let go: no event may be left that needs it. */
+void ngx_http_wsgi_stop_spool(ngx_http_wsgi_ctx_t *ctx);
+
+
+/* _file.c */
+
+/* Has nginx answer Range, if this response is fit for it; before its head. */
+void ngx_http_wsgi_allow_ranges(ngx_http_request_t *r,
+    ngx_http_wsgi_message_t *m);
+
+/*
+ * Makes "b" the body of a message of NWSGI_SEND_FILE, which has to live as long
+ * as "b" does.  NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_http_wsgi_set_file(ngx_http_request_t *r, ngx_buf_t *b,
     ngx_http_wsgi_message_t *m);
 
 

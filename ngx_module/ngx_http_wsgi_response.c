@@ -3,11 +3,8 @@
  * Copyright (C) the ngx_wsgi authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Messages of the application on their way to the client.
- *
- * The memory of a message is sent from as it is.  It is held by ctx->busy until
- * nginx has taken all of it, and given back to the application as credit then;
- * what is left when the request ends is freed with the request.
+ * Messages of the application become nginx's response: the head here, the body
+ * in ngx_http_wsgi_output.c.
  */
 
 
@@ -18,13 +15,6 @@ static ngx_int_t ngx_http_wsgi_send_head(ngx_http_wsgi_ctx_t *ctx,
     ngx_http_wsgi_message_t *m);
 static ngx_int_t ngx_http_wsgi_check_length(ngx_http_wsgi_ctx_t *ctx,
     ngx_http_wsgi_message_t *m);
-static ngx_int_t ngx_http_wsgi_send_body(ngx_http_wsgi_ctx_t *ctx,
-    ngx_http_wsgi_message_t *m);
-static ngx_http_wsgi_buf_t *ngx_http_wsgi_get_buf(ngx_http_wsgi_ctx_t *ctx,
-    ngx_http_wsgi_message_t *m);
-static ngx_int_t ngx_http_wsgi_fill_buf(ngx_http_request_t *r, ngx_buf_t *b,
-    ngx_http_wsgi_message_t *m);
-static void ngx_http_wsgi_reclaim(ngx_http_wsgi_ctx_t *ctx);
 static ngx_int_t ngx_http_wsgi_await_client(ngx_http_wsgi_ctx_t *ctx);
 
 
@@ -54,7 +44,7 @@ ngx_http_wsgi_send(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
         return;
     }
 
-    rc = ngx_http_wsgi_send_body(ctx, m);
+    rc = ngx_http_wsgi_output(ctx, m);
 
     if (rc == NGX_ERROR || last) {
         ngx_http_wsgi_finalize(r, ctx, rc);
@@ -90,6 +80,12 @@ ngx_http_wsgi_send_head(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
     if (ngx_http_wsgi_set_head(r, m) != NGX_OK) {
         return NGX_ERROR;
     }
+
+    ngx_http_wsgi_allow_ranges(r, m);
+
+    /* the head may have changed ctx->buffering */
+
+    ngx_http_wsgi_init_output(ctx);
 
     c->log->action = "sending to client";
 
@@ -152,179 +148,11 @@ ngx_http_wsgi_check_length(ngx_http_wsgi_ctx_t *ctx,
 }
 
 
-/* The message is the request's, or freed, when this returns. */
-
-static ngx_int_t
-ngx_http_wsgi_send_body(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
-{
-    ngx_int_t             rc;
-    ngx_uint_t            flags;
-    ngx_chain_t           out;
-    ngx_http_request_t   *r;
-    ngx_http_wsgi_buf_t  *b;
-
-    r = ctx->request;
-
-    if (m->body.len == 0 || r->header_only) {
-
-        flags = m->flags;
-
-        ngx_http_wsgi_credit(ctx->job, m->credit);
-        ngx_http_wsgi_free_message(m);
-
-        if (r->header_only) {
-            return NGX_OK;
-        }
-
-        if (flags & NWSGI_SEND_LAST) {
-            return ngx_http_send_special(r, NGX_HTTP_LAST);
-        }
-
-        return (flags & NWSGI_SEND_HEAD)
-               ? ngx_http_send_special(r, NGX_HTTP_FLUSH) : NGX_OK;
-    }
-
-    b = ngx_http_wsgi_get_buf(ctx, m);
-    if (b == NULL) {
-        ngx_http_wsgi_free_message(m);
-        return NGX_ERROR;
-    }
-
-    out.buf = &b->buf;
-    out.next = NULL;
-
-    rc = ngx_http_output_filter(r, &out);
-
-    ngx_http_wsgi_reclaim(ctx);
-
-    return rc;
-}
-
-
-static ngx_http_wsgi_buf_t *
-ngx_http_wsgi_get_buf(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
-{
-    ngx_http_request_t   *r;
-    ngx_http_wsgi_buf_t  *wb;
-
-    r = ctx->request;
-    wb = ctx->free;
-
-    if (wb) {
-        ctx->free = wb->next;
-
-    } else {
-        wb = ngx_palloc(r->pool, sizeof(ngx_http_wsgi_buf_t));
-        if (wb == NULL) {
-            return NULL;
-        }
-    }
-
-    ngx_memzero(wb, sizeof(ngx_http_wsgi_buf_t));
-
-    if (ngx_http_wsgi_fill_buf(r, &wb->buf, m) != NGX_OK) {
-        return NULL;
-    }
-
-    wb->message = m;
-
-    *ctx->last_busy = wb;
-    ctx->last_busy = &wb->next;
-
-    return wb;
-}
-
-
-static ngx_int_t
-ngx_http_wsgi_fill_buf(ngx_http_request_t *r, ngx_buf_t *b,
-    ngx_http_wsgi_message_t *m)
-{
-    b->tag = (ngx_buf_tag_t) &ngx_http_wsgi_module;
-
-    if (m->flags & NWSGI_SEND_LAST) {
-        b->last_in_chain = 1;
-        b->last_buf = (r == r->main && !r->post_action);
-
-    } else {
-        b->flush = 1;
-    }
-
-    if (m->flags & NWSGI_SEND_FILE) {
-
-        b->file = ngx_pcalloc(r->pool, sizeof(ngx_file_t));
-        if (b->file == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_str_set(&b->file->name, "wsgi.file_wrapper");
-
-        b->file->fd = m->fd;
-        b->file->log = r->connection->log;
-
-        b->in_file = 1;
-        b->file_pos = m->offset;
-        b->file_last = m->offset + m->body.len;
-
-        return NGX_OK;
-    }
-
-    b->start = m->body.data;
-    b->pos = b->start;
-    b->last = b->start + m->body.len;
-    b->end = b->last;
-
-    /* filters may change what is ours, but not what the application lent */
-
-    if (m->owner) {
-        b->memory = 1;
-
-    } else {
-        b->temporary = 1;
-    }
-
-    return NGX_OK;
-}
-
-
-static void
-ngx_http_wsgi_reclaim(ngx_http_wsgi_ctx_t *ctx)
-{
-    ngx_http_wsgi_buf_t  *wb;
-
-    if (ctx->busy == NULL) {
-        return;
-    }
-
-    while (ctx->busy) {
-        wb = ctx->busy;
-
-        if (ngx_buf_size(&wb->buf) != 0) {
-            return;
-        }
-
-        if (ctx->job) {
-            ngx_http_wsgi_credit(ctx->job, wb->message->credit);
-        }
-
-        ngx_http_wsgi_free_message(wb->message);
-
-        ctx->busy = wb->next;
-
-        wb->next = ctx->free;
-        ctx->free = wb;
-    }
-
-    ctx->last_busy = &ctx->busy;
-    ctx->drained = ngx_http_wsgi_now();
-}
-
-
 /* nginx's write event: the client takes more, or does not for too long. */
 
 void
 ngx_http_wsgi_write_handler(ngx_http_request_t *r)
 {
-    ngx_int_t             rc;
     ngx_event_t          *wev;
     ngx_connection_t     *c;
     ngx_http_wsgi_ctx_t  *ctx;
@@ -349,17 +177,13 @@ ngx_http_wsgi_write_handler(ngx_http_request_t *r)
         return;
     }
 
-    if (ctx->busy || r->buffered || r->postponed
-        || (r == r->main && c->buffered))
+    /* limit_rate makes a pause, or another thread reads a file for nginx */
+
+    if (!wev->delayed && !r->aio
+        && ngx_http_wsgi_continue_output(ctx) == NGX_ERROR)
     {
-        rc = ngx_http_output_filter(r, NULL);
-
-        ngx_http_wsgi_reclaim(ctx);
-
-        if (rc == NGX_ERROR) {
-            ngx_http_wsgi_finalize(r, ctx, NGX_ERROR);
-            return;
-        }
+        ngx_http_wsgi_finalize(r, ctx, NGX_ERROR);
+        return;
     }
 
     if (ngx_http_wsgi_await_client(ctx) != NGX_OK) {
@@ -400,17 +224,4 @@ ngx_http_wsgi_await_client(ngx_http_wsgi_ctx_t *ctx)
     }
 
     return NGX_OK;
-}
-
-
-void
-ngx_http_wsgi_free_output(ngx_http_wsgi_ctx_t *ctx)
-{
-    ngx_http_wsgi_buf_t  *wb;
-
-    for (wb = ctx->busy; wb; wb = wb->next) {
-        ngx_http_wsgi_free_message(wb->message);
-    }
-
-    ctx->busy = NULL;
 }

@@ -96,7 +96,7 @@ wsgi_module_free(void)
 {
     uint32_t  i;
 
-    wsgi_response_drop();
+    wsgi_owner_drop_all();
     wsgi_environ_free();
     wsgi_names_free();
 

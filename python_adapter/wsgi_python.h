@@ -269,11 +269,24 @@ int wsgi_response_end(wsgi_request_t *request);
 /* 1: nothing that the application may still yield would be sent */
 int wsgi_response_over(const wsgi_request_t *request);
 
-/* loop: nwsgi_runtime_t.release; the references are dropped by a python
- * thread that calls wsgi_response_drop() */
-void wsgi_response_release(uint64_t owner);
-int wsgi_response_to_drop(void);
-void wsgi_response_drop(void);
+
+/* wsgi_owner.c: what the host sends from, until it has given it back */
+
+/*
+ * A reference for the host, nwsgi_message_t.owner; 0: no memory.  "close": its
+ * close() has to be called when it is given back.
+ */
+uint64_t wsgi_owner_new(PyObject *object, int close);
+
+/* loop: nwsgi_runtime_t.release */
+void wsgi_owner_release(uint64_t owner);
+
+/* any thread: 1, if there is something to drop */
+int wsgi_owner_waiting(void);
+
+/* Drops what was given back and is to be closed, or is not. */
+void wsgi_owner_drop(int close);
+void wsgi_owner_drop_all(void);
 
 
 /* wsgi_start_response.c: vectorcall functions of links */

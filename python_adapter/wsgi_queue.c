@@ -204,7 +204,7 @@ wsgi_queue_next(wsgi_thread_t *self)
     queue = &wsgi_queues[self->pool];
 
     for ( ;; ) {
-        wsgi_response_drop();
+        wsgi_owner_drop_all();
 
         if (wsgi_queue_take(queue, self, &job)) {
             return job;
@@ -270,7 +270,7 @@ wsgi_queue_sleep(wsgi_queue_t *queue, wsgi_thread_t *self)
            && !self->woken
            && !queue->closed
            && !wsgi_thread_leaving(self)
-           && !wsgi_response_to_drop())
+           && !wsgi_owner_waiting())
     {
         pthread_cond_wait(&self->wake, &queue->lock);
     }
@@ -305,7 +305,7 @@ wsgi_queue_wake(wsgi_thread_t *thread)
 }
 
 
-/* loop: some thread has references to drop, see wsgi_response_release() */
+/* loop: some thread has references to drop, see wsgi_owner_release() */
 
 void
 wsgi_queue_wake_any(void)

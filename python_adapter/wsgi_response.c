@@ -17,27 +17,10 @@
 #define WSGI_COPY_MAX  65536
 
 
-/*
- * References that the host has given back, for a python thread to drop: a
- * stack of objects, each in a cell of its own.
- */
-
-typedef struct wsgi_owner_s  wsgi_owner_t;
-
-struct wsgi_owner_s {
-    PyObject      *object;
-    int            close;           /* object.close() is to be called */
-    wsgi_owner_t  *next;
-};
-
-static _Atomic(wsgi_owner_t *)  wsgi_released;
-
-
 static int wsgi_response_no_body(const wsgi_request_t *request);
 static int wsgi_response_send(wsgi_request_t *request, nwsgi_message_t *msg);
 static void wsgi_response_head(wsgi_request_t *request, nwsgi_message_t *msg);
 static void wsgi_response_user(wsgi_request_t *request, nwsgi_message_t *msg);
-static uint64_t wsgi_response_own(PyObject *object, int close);
 static void wsgi_response_excess(wsgi_request_t *request);
 
 
@@ -104,7 +87,7 @@ wsgi_response_chunk(wsgi_request_t *request, PyObject *chunk)
     }
 
     if (n > WSGI_COPY_MAX) {
-        msg.owner = wsgi_response_own(chunk, 0);
+        msg.owner = wsgi_owner_new(chunk, 0);
     }
 
     return wsgi_response_send(request, &msg);
@@ -120,9 +103,12 @@ wsgi_response_file(wsgi_request_t *request, PyObject *result)
 
     memset(&msg, 0, sizeof(nwsgi_message_t));
 
+    /* HEAD is answered as GET, and the host leaves the body out */
+
     if (!PyObject_TypeCheck(result, wsgi.file_wrapper_type)
         || request->state != WSGI_STARTED
-        || wsgi_response_no_body(request))
+        || request->head->code == 204
+        || request->head->code == 304)
     {
         return 0;
     }
@@ -144,7 +130,7 @@ wsgi_response_file(wsgi_request_t *request, PyObject *result)
 
     msg.flags |= NWSGI_SEND_FILE|NWSGI_SEND_LAST;
     msg.body_len = (uint64_t) request->left;
-    msg.owner = wsgi_response_own(result, 1);
+    msg.owner = wsgi_owner_new(result, 1);
 
     if (msg.owner == 0) {
         PyErr_NoMemory();
@@ -241,6 +227,10 @@ wsgi_response_send(wsgi_request_t *request, nwsgi_message_t *msg)
 
     rc = wsgi_host->send(request->job, msg);
 
+    /* what the client has got must not wait for the end of this response */
+
+    wsgi_owner_drop(0);
+
     if (msg->flags & NWSGI_SEND_HEAD) {
         request->state = WSGI_SENT;
     }
@@ -317,72 +307,5 @@ wsgi_response_excess(wsgi_request_t *request)
     {
         wsgi_host->log(request->job, NWSGI_LOG_ERR, text, sizeof(text) - 1);
         request->left = -1;
-    }
-}
-
-
-/* A reference for the host; 0, when there is no memory: it has to copy. */
-
-static uint64_t
-wsgi_response_own(PyObject *object, int close)
-{
-    wsgi_owner_t  *owner;
-
-    owner = PyMem_RawMalloc(sizeof(wsgi_owner_t));
-
-    if (owner == NULL) {
-        return 0;
-    }
-
-    owner->object = Py_NewRef(object);
-    owner->close = close;
-
-    return (uint64_t) (uintptr_t) owner;
-}
-
-
-void
-wsgi_response_release(uint64_t token)
-{
-    wsgi_owner_t  *owner;
-
-    owner = (wsgi_owner_t *) (uintptr_t) token;
-    owner->next = atomic_load(&wsgi_released);
-
-    while (!atomic_compare_exchange_weak(&wsgi_released, &owner->next, owner)) {
-        /* void */
-    }
-
-    if (owner->next == NULL) {
-        wsgi_queue_wake_any();
-    }
-}
-
-
-int
-wsgi_response_to_drop(void)
-{
-    return atomic_load_explicit(&wsgi_released, memory_order_relaxed) != NULL;
-}
-
-
-void
-wsgi_response_drop(void)
-{
-    wsgi_owner_t  *owner, *next;
-
-    if (!wsgi_response_to_drop()) {
-        return;
-    }
-
-    for (owner = atomic_exchange(&wsgi_released, NULL); owner; owner = next) {
-        next = owner->next;
-
-        if (owner->close && wsgi_call_close(owner->object) != 0) {
-            wsgi_call_failed(NULL, "close");
-        }
-
-        Py_DECREF(owner->object);
-        PyMem_RawFree(owner);
     }
 }

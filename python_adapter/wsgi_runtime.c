@@ -50,7 +50,7 @@ static const nwsgi_runtime_t  wsgi_runtime = {
     .kick = wsgi_queue_kick,
     .withdraw = wsgi_queue_withdraw,
     .interrupt = wsgi_runtime_interrupt,
-    .release = wsgi_response_release,
+    .release = wsgi_owner_release,
     .stop = wsgi_runtime_stop,
 };
 

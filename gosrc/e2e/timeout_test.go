@@ -133,7 +133,7 @@ func TestTimeoutDoesNotCountWaiting(t *testing.T) {
 // A client that takes its time to read is not the application's fault.
 func TestTimeoutDoesNotCountBackPressure(t *testing.T) {
 	t.Parallel()
-	n := start(t, timeoutServer)
+	n := start(t, "wsgi_buffering off;"+timeoutServer)
 	w := n.dial(t)
 	w.request("GET", fmt.Sprintf("/response/big?size=%d&count=64", 1<<20))
 	w.head()

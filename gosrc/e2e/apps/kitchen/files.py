@@ -11,7 +11,7 @@ TYPE = ("Content-Type", "application/octet-stream")
 
 
 class Noting:
-    """A file that notes its close(), as Django's File has its own inside."""
+    """A file that notes its close(), and has the real one inside."""
 
     def __init__(self, path, name):
         self.file = open(path, "rb")  # noqa: SIM115
@@ -24,7 +24,7 @@ class Noting:
 
 
 def noting(environ, start_response):
-    """file=path; seek=, length=, status=, head=name:value,... as wanted."""
+    """file=path; seek=, length=, status=, head=name:value|... as wanted."""
     values = query(environ)
     headers = [TYPE]
     if "length" in values:
@@ -69,7 +69,7 @@ def like(environ, start_response):
 
 
 def iterated(environ, start_response):
-    """Wrapped again by a middleware, so no file_wrapper is returned."""
+    """Iterated by a middleware, so no file_wrapper is returned."""
     wrapper = environ["wsgi.file_wrapper"](
         open(query(environ)["file"], "rb"), 1000)  # noqa: SIM115
     start_response("200 OK", [TYPE])

@@ -8,12 +8,12 @@ import sys
 
 from .common import TEXT, note, query, reply_json, rest, wait_for
 
-PATTERN = bytes(i * 7 % 251 for i in range(251)) * 5000
+PATTERN = bytes(i * 7 % 251 for i in range(251)) * 13000
 
 # How many blocks each response has made so far.
 made = collections.Counter()
 
-# Responses that are one object, alive for as long as the worker.
+# A response that is one object, alive for as long as the worker.
 BODY = bytes(48 << 20)
 
 
@@ -21,16 +21,11 @@ def block(number, size):
     return number.to_bytes(8, "big") + PATTERN[: size - 8]
 
 
-def numbers(environ):
-    values = query(environ)
-    return int(values["size"]), int(values["count"])
-
-
 def blocks(environ, start_response):
     """size=, count=: a generator.  length=1: with Content-Length; head=: one
     header field more; fail=n: it raises instead of the n-th block."""
-    name, (size, count) = rest(environ), numbers(environ)
-    values = query(environ)
+    name, values = rest(environ), query(environ)
+    size, count = int(values["size"]), int(values["count"])
     headers = [TEXT]
     if "length" in values:
         headers.append(("Content-Length", str(size * count)))
