@@ -25,16 +25,10 @@
 
 
 static ngx_http_wsgi_ctx_t *ngx_http_wsgi_create_ctx(ngx_http_request_t *r);
-<<<<<<< HEAD
 static void ngx_http_wsgi_run(ngx_http_request_t *r);
 static ngx_uint_t ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
     ngx_http_wsgi_loc_conf_t *wlcf);
-static void ngx_http_wsgi_cut(ngx_http_request_t *r);
-=======
-static void ngx_http_wsgi_body_handler(ngx_http_request_t *r);
-static ngx_int_t ngx_http_wsgi_watch_client(ngx_http_request_t *r);
 static void ngx_http_wsgi_cut(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx);
->>>>>>> 5bc47d5 (Responses wait for slow clients in a file, not in a thread)
 static ngx_int_t ngx_http_wsgi_reset(ngx_http_request_t *r);
 static void ngx_http_wsgi_cleanup(void *data);
 

@@ -175,20 +175,18 @@ ngx_http_wsgi_submit(ngx_http_wsgi_ctx_t *ctx)
 {
     ngx_http_request_t        *r;
     ngx_http_wsgi_job_t       *job;
+    ngx_http_wsgi_loc_conf_t  *wlcf;
     ngx_http_core_loc_conf_t  *clcf;
 
     r = ctx->request;
     job = ctx->job;
 
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wsgi_module);
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     job->ctx = ctx;
     job->job.pool = ctx->pool->index;
-<<<<<<< HEAD
-    job->limit = wlcf->bufs.num * wlcf->bufs.size;
     job->deaf = (wlcf->cancel == NGX_HTTP_WSGI_CANCEL_OFF);
-=======
->>>>>>> 5bc47d5 (Responses wait for slow clients in a file, not in a thread)
     job->log = clcf->error_log ? clcf->error_log : ngx_cycle->log;
 
     ngx_http_wsgi_init_output(ctx);

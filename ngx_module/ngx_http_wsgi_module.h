@@ -204,14 +204,10 @@ struct ngx_http_wsgi_job_s {
     size_t                          size;
     unsigned                        ended:1;
 
-<<<<<<< HEAD
     /* set before submit(), then read-only */
 
-    size_t                          limit;             /* of "unsent" */
     uint32_t                        deaf;              /* wsgi_cancel off */
 
-=======
->>>>>>> 5bc47d5 (Responses wait for slow clients in a file, not in a thread)
     /* python and loop, atomic */
 
     size_t                          limit;             /* of "unsent" */
@@ -284,13 +280,10 @@ struct ngx_http_wsgi_ctx_s {
 
     unsigned                        head_sent:1;
     unsigned                        taken:1;           /* not in the queue */
-<<<<<<< HEAD
     unsigned                        streamed:1;        /* see _body.c */
     unsigned                        body_started:1;
-=======
     unsigned                        buffering:1;       /* until head_sent the
                                                           head may change it */
->>>>>>> 5bc47d5 (Responses wait for slow clients in a file, not in a thread)
 };
 
 
