@@ -9,15 +9,19 @@ import (
 	"testing"
 )
 
-// TestBoot runs the tests of ngx_wsgi_boot.py, which are Python and need
-// nothing of this process.
+// TestBoot runs the tests of what is Python here, which need nothing of this
+// process.
 func TestBoot(t *testing.T) {
 	python := os.Getenv("NWSGI_PYTHON")
 	if python == "" {
 		t.Fatal("NWSGI_PYTHON is not set: source build/env.sh")
 	}
-	cmd := exec.Command(python, "-B", "-W", "ignore", "testdata/test_boot.py")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	for _, script := range []string{"testdata/test_boot.py", "testdata/test_guest.py"} {
+		t.Run(script, func(t *testing.T) {
+			cmd := exec.Command(python, "-B", "-W", "ignore", script)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		})
 	}
 }

@@ -85,8 +85,8 @@ result = os.waitpid(pid, 0)[1] >> 8`, "5"},
 
 func TestSignalIsIgnoredWithAWarning(t *testing.T) {
 	r := serve(t, `
-import ngx_wsgi_boot, signal
-ngx_wsgi_boot._warned.clear()
+import ngx_wsgi_guest, signal
+ngx_wsgi_guest._warned.clear()
 before = signal.getsignal(signal.SIGTERM)
 assert signal.signal(signal.SIGTERM, print) is before
 assert signal.getsignal(signal.SIGTERM) is before

@@ -3,22 +3,21 @@
 
 """The Python side of ngx_wsgi, run once on Python's main thread.
 
-It loads the applications, puts failures into words for nginx's error log, and
-makes the interpreter a good guest of the nginx worker it lives in.
+It loads the applications, and puts failures into words for nginx's error log.
 
 Go calls start(), add(), load(), expire(), join() and leave(); C calls load(),
 failure(), stack(), thread_started() and file_range().  What is not needed by
 every application is imported where it is used: a worker's memory is counted.
 """
 
-import _signal
 import os
 import sys
 import threading
-import types
 from time import monotonic
 
 import _ngx_wsgi
+import ngx_wsgi_guest
+from ngx_wsgi_guest import thread_started  # noqa: F401, C calls it
 
 # A failed import is not tried again before so many seconds: requests that come
 # meanwhile shall not import (and fail) in a row.
@@ -27,6 +26,8 @@ RETRY = 1.0
 # How long a thread sleeps that waits for another's import, before it lets an
 # exception that was raised in it come through.
 NAP = 0.25
+
+OURS = (__file__, ngx_wsgi_guest.__file__)
 
 _apps = []
 _waiting = {}  # applications, by the identifiers of threads that wait for them
@@ -108,17 +109,7 @@ class App:
 
 def start():
     """Called once, before anything else."""
-    streams()
-    signals()
-    os.register_at_fork(
-        before=before_fork,
-        after_in_parent=after_fork_in_parent,
-        after_in_child=after_fork_in_child,
-    )
-    public = types.ModuleType("ngx_wsgi", "What applications may want to catch.")
-    for name in ("RequestTimeout", "RequestCancelled", "ClientDisconnected"):
-        setattr(public, name, getattr(_ngx_wsgi, name))
-    sys.modules["ngx_wsgi"] = public
+    ngx_wsgi_guest.settle()
 
 
 def add(target, path, middleware):
@@ -325,7 +316,7 @@ def own_traceback(tb):
 
 def is_ours(filename):
     """No line of the application: this file's, or the import system's."""
-    return filename == __file__ or filename.startswith("<frozen importlib")
+    return filename in OURS or filename.startswith("<frozen importlib")
 
 
 def stack(ident):
@@ -385,147 +376,6 @@ def unwrapped(file):
         return inner
     same = getattr(file, "read", None) == getattr(inner, "read", file)
     return unwrapped(inner) if same else file
-
-
-# ---- threads ----
-
-
-class Farewell:
-    """Takes a pool's thread out of threading's list when the thread ends.
-
-    Lives in the thread's own storage, which goes with its thread state.
-    CPython does this itself since 3.13.
-    """
-
-    def __init__(self, thread):
-        self.thread = thread
-
-    def __del__(self):
-        active = threading._active
-        if active.get(self.thread.ident) is self.thread:
-            del active[self.thread.ident]
-
-
-_local = threading.local()
-
-
-def thread_started(name):
-    """In each new thread of a pool: names it as the log does.
-
-    threading knows it from now on as a thread that it has not started: a
-    daemon, for which the end of Python does not wait.
-    """
-    thread = threading.current_thread()
-    thread.name = name
-    _local.farewell = Farewell(thread)
-
-
-def before_fork():
-    """Lets threading take the child's one thread for a new main thread.
-
-    It expects of the thread that forks what one it has not started lacks until
-    3.13, and multiprocessing's children then end with an AssertionError.
-    """
-    if hasattr(_local, "farewell"):
-        threading._active.pop(threading.get_ident(), None)
-
-
-def after_fork_in_parent():
-    if hasattr(_local, "farewell"):
-        thread = _local.farewell.thread
-        threading._active[thread.ident] = thread
-
-
-def after_fork_in_child():
-    """A child of os.fork() or multiprocessing is a process of its own."""
-    if hasattr(_local, "farewell"):
-        del _local.farewell
-    _ngx_wsgi.forked()
-    own_signals()
-
-
-# ---- signals ----
-
-# The worker's signals are nginx's.  Both the module signal and what it takes
-# from _signal end here; the answers are those of "nothing was set".
-_IGNORED = {
-    "signal": lambda signum, handler: _signal.getsignal(signum),
-    "siginterrupt": lambda signum, flag: None,
-    "set_wakeup_fd": lambda fd, warn_on_full_buffer=True: -1,
-    "alarm": lambda seconds: 0,
-    "setitimer": lambda which, seconds, interval=0.0: (0.0, 0.0),
-}
-
-# What a worker has handlers for.
-NGINX_SIGNALS = ("HUP", "QUIT", "USR1", "USR2", "ALRM", "TERM", "CHLD", "IO", "WINCH")
-
-_originals = {}
-_warned = set()
-
-
-def streams():
-    """print(), logging and tracebacks go to nginx's error log."""
-    sys.stdout = sys.__stdout__ = _ngx_wsgi.stdout
-    sys.stderr = sys.__stderr__ = _ngx_wsgi.stderr
-
-
-def signals():
-    for name, answer in _IGNORED.items():
-        _originals[name] = getattr(_signal, name)
-        replace(name, ignore(name, answer))
-
-
-def replace(name, function):
-    setattr(_signal, name, function)
-    # signal.signal() calls _signal's, the others are the same objects.
-    if name != "signal" and "signal" in sys.modules:
-        setattr(sys.modules["signal"], name, function)
-
-
-def ignore(name, answer):
-    def ignored(*args, **kwargs):
-        result = answer(*args, **kwargs)
-        by_signal = name in ("signal", "siginterrupt")
-        what = signal_name(args[0]) if by_signal and args else ""
-        if (name, what) not in _warned:
-            _warned.add((name, what))
-            print(
-                f"signal.{name}({what}) is ignored, the signals of a worker are"
-                f" nginx's (called at {caller()})",
-                file=sys.stderr,
-            )
-        return result
-
-    ignored.__name__ = name
-    ignored.__doc__ = _originals[name].__doc__
-    return ignored
-
-
-def signal_name(signum):
-    for name, value in vars(_signal).items():
-        if name.startswith("SIG") and name[3] != "_" and value == signum:
-            return name
-    return str(signum)
-
-
-def caller():
-    frame = sys._getframe(2)
-    while frame.f_back and frame.f_globals.get("__name__") in (__name__, "signal"):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def own_signals():
-    """In a child: signals as Python has them, so that it can be terminated.
-
-    nginx's handlers would note "terminate" for an event loop that this process
-    does not have.
-    """
-    for name, function in _originals.items():
-        replace(name, function)
-    for name in NGINX_SIGNALS:
-        _signal.signal(getattr(_signal, "SIG" + name), _signal.SIG_DFL)
-    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
 
 
 # ---- the end ----

@@ -23,11 +23,11 @@ import (
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/config"
 )
 
+//go:embed ngx_wsgi_guest.py
+var guestSource string
+
 //go:embed ngx_wsgi_boot.py
 var bootSource string
-
-// The name that the module has in tracebacks: it is no file of this machine.
-const bootName = "<ngx_wsgi_boot>"
 
 // Python is the interpreter of this process.
 type Python struct {
@@ -70,19 +70,14 @@ func (p *Python) Start() (about string, err error) {
 }
 
 func (p *Python) startBoot() error {
-	builtins := python3.PyImport_ImportModule("builtins")
-	if builtins == nil {
-		return p.failure(-1, "start")
-	}
-	defer builtins.DecRef()
-	code, err := p.call(builtins, "compile", bootSource, bootName, "exec")
+	guest, err := p.module("ngx_wsgi_guest", guestSource)
 	if err != nil {
 		return err
 	}
-	defer code.DecRef()
-	boot := python3.PyImport_ExecCodeModule("ngx_wsgi_boot", code)
-	if boot == nil {
-		return p.failure(-1, "start")
+	defer guest.DecRef()
+	boot, err := p.module("ngx_wsgi_boot", bootSource)
+	if err != nil {
+		return err
 	}
 	p.boot = boot
 	if C.wsgi_start_hook(unsafe.Pointer(boot)) != 0 ||
@@ -98,6 +93,25 @@ func (p *Python) startBoot() error {
 		}
 	}
 	return nil
+}
+
+// module makes a module of a source.  Its name in tracebacks is none of a file.
+func (p *Python) module(name, source string) (*python3.PyObject, error) {
+	builtins := python3.PyImport_ImportModule("builtins")
+	if builtins == nil {
+		return nil, p.failure(-1, "start")
+	}
+	defer builtins.DecRef()
+	code, err := p.call(builtins, "compile", source, "<"+name+">", "exec")
+	if err != nil {
+		return nil, err
+	}
+	defer code.DecRef()
+	module := python3.PyImport_ExecCodeModule(name, code)
+	if module == nil {
+		return nil, p.failure(-1, "start")
+	}
+	return module, nil
 }
 
 // Load imports an application, or waits until another thread has.  The error

@@ -1,97 +1,27 @@
 # Copyright (C) the ngx_wsgi authors
 # SPDX-License-Identifier: Apache-2.0
 
-"""ngx_wsgi_boot with a stand-in for the C module: loading, words, threads,
-forks and signals.  boot_test.go runs it with the Python that was configured;
-any other from 3.9 on will do as well:
+# Files are left open, and exceptions of all kinds caught, to see what happens.
+# ruff: noqa: BLE001, SIM115
+
+"""ngx_wsgi_boot with a stand-in for the C module: loading, files and words.
+boot_test.go runs it with the Python that was configured; any other from 3.9 on
+will do as well:
 
     python3.9 python_adapter/testdata/test_boot.py
 """
 
-import _thread
-import importlib.util
+import importlib
 import io
-import multiprocessing
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import textwrap
 import threading
 import time
-import types
 import unittest
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-
-
-class RequestTimeout(BaseException):
-    pass
-
-
-class RequestCancelled(BaseException):
-    pass
-
-
-class ClientDisconnected(ConnectionError):
-    pass
-
-
-class Log(io.StringIO):
-    def take(self):
-        text = self.getvalue()
-        self.seek(0)
-        self.truncate()
-        return text
-
-
-def stand_in():
-    module = types.ModuleType("_ngx_wsgi")
-    module.RequestTimeout = RequestTimeout
-    module.RequestCancelled = RequestCancelled
-    module.ClientDisconnected = ClientDisconnected
-    module.stdout = Log()
-    module.stderr = Log()
-    module.forked = lambda: None
-    return module
-
-
-def load_boot():
-    path = os.path.join(os.path.dirname(HERE), "ngx_wsgi_boot.py")
-    spec = importlib.util.spec_from_file_location("ngx_wsgi_boot", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-C = sys.modules["_ngx_wsgi"] = stand_in()
-streams = sys.stdout, sys.stderr
-boot = load_boot()
-boot.start()
-sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__ = streams
-
-
-def in_thread(function, name="default-1"):
-    """Runs a function as a thread of a pool does: one that C has made."""
-    result = []
-    done = threading.Event()
-
-    def run():
-        try:
-            boot.thread_started(name)
-            result.append(function())
-        except BaseException as exc:
-            result.append(exc)
-        finally:
-            done.set()
-
-    _thread.start_new_thread(run, ())
-    if not done.wait(30):
-        raise AssertionError("the thread did not end")
-    if isinstance(result[0], BaseException):
-        raise result[0]
-    return result[0]
+from stand_in import C, boot
 
 
 class Case(unittest.TestCase):
@@ -540,153 +470,6 @@ class Words(Case):
         self.assertTrue(text.startswith('stack of thread "worker-7" (most recent'))
         self.assertIn("wait", text)
         self.assertIn("no Python code", boot.stack(1))
-
-
-class Threads(Case):
-    def test_name_and_kind(self):
-        name, daemon, listed = in_thread(
-            lambda: (
-                threading.current_thread().name,
-                threading.current_thread().daemon,
-                [t.name for t in threading.enumerate()],
-            ),
-            "images-2",
-        )
-        self.assertEqual((name, daemon), ("images-2", True))
-        self.assertIn("images-2", listed)
-
-    def test_it_is_forgotten_when_it_ends(self):
-        in_thread(lambda: 0, "gone-1")
-        for _ in range(200):
-            if "gone-1" not in [t.name for t in threading.enumerate()]:
-                return
-            time.sleep(0.01)
-        self.fail("the thread is still listed")
-
-    def test_multiprocessing_by_fork(self):
-        context = multiprocessing.get_context("fork")
-
-        def run():
-            process = context.Process(target=os.getpid)
-            process.start()
-            process.join(20)
-            return process.exitcode, threading.current_thread().name
-
-        self.assertEqual(in_thread(run), (0, "default-1"))
-        self.assertIs(threading.main_thread(), threading.current_thread())
-
-    def test_child_has_a_main_thread(self):
-        def run():
-            pid = os.fork()
-            if pid == 0:
-                main = threading.current_thread()
-                os._exit(
-                    42
-                    if main is threading.main_thread()
-                    and main.name == "MainThread"
-                    and signal.signal is not None
-                    and threading.enumerate() == [main]
-                    else 1
-                )
-            return os.waitpid(pid, 0)[1] >> 8
-
-        self.assertEqual(in_thread(run), 42)
-
-    def test_child_can_be_terminated(self):
-        context = multiprocessing.get_context("fork")
-
-        def run():
-            process = context.Process(target=time.sleep, args=(30,))
-            process.start()
-            process.terminate()
-            process.join(20)
-            return process.exitcode
-
-        self.assertEqual(in_thread(run), -signal.SIGTERM)
-
-    def test_signal_works_in_a_child(self):
-        def run():
-            pid = os.fork()
-            if pid == 0:
-                got = []
-                signal.signal(signal.SIGUSR1, lambda *a: got.append(a))
-                os.kill(os.getpid(), signal.SIGUSR1)
-                os._exit(42 if got else 1)
-            return os.waitpid(pid, 0)[1] >> 8
-
-        self.assertEqual(in_thread(run), 42)
-
-    def test_subprocess_with_preexec(self):
-        self.assertEqual(
-            in_thread(
-                lambda: subprocess.run(["/bin/true"], preexec_fn=os.getpid).returncode
-            ),
-            0,
-        )
-
-
-class Signals(Case):
-    def setUp(self):
-        super().setUp()
-        boot._warned.clear()
-        self.stderr, sys.stderr = sys.stderr, C.stderr
-        self.addCleanup(setattr, sys, "stderr", self.stderr)
-
-    def test_handler_is_ignored_with_one_warning(self):
-        before = signal.getsignal(signal.SIGTERM)
-        for _ in range(2):
-            self.assertIs(signal.signal(signal.SIGTERM, print), before)
-        self.assertIs(signal.getsignal(signal.SIGTERM), before)
-        text = C.stderr.take()
-        self.assertEqual(text.count("\n"), 1)
-        self.assertIn(
-            "signal.signal(SIGTERM) is ignored, the signals of a worker are "
-            f"nginx's (called at {__file__}:",
-            text,
-        )
-        signal.signal(signal.SIGINT, print)
-        self.assertIn("signal.signal(SIGINT)", C.stderr.take())
-
-    def test_number_that_is_no_signal(self):
-        with self.assertRaises(ValueError):
-            signal.signal(9999, print)
-
-    def test_from_another_thread(self):
-        in_thread(lambda: signal.signal(signal.SIGHUP, print))
-        self.assertIn("SIGHUP", C.stderr.take())
-
-    def test_the_rest(self):
-        self.assertEqual(signal.set_wakeup_fd(-1, warn_on_full_buffer=False), -1)
-        self.assertEqual(signal.alarm(1), 0)
-        self.assertEqual(signal.setitimer(signal.ITIMER_VIRTUAL, 1), (0.0, 0.0))
-        self.assertIsNone(signal.siginterrupt(signal.SIGUSR1, True))
-        self.assertEqual(C.stderr.take().count("is ignored"), 4)
-
-
-class End(Case):
-    def test_functions_of_atexit(self):
-        source = """
-            import atexit, sys
-            sys.path.insert(0, sys.argv[1])
-            import test_boot
-            boot = test_boot.boot
-            import threading, time
-            def work():
-                time.sleep(0.2)
-                print("thread", file=test_boot.streams[0])
-            atexit.register(print, "atexit", file=test_boot.streams[0])
-            threading.Thread(target=work).start()
-            boot.join()
-            boot.leave()
-            print("end", file=test_boot.streams[0], flush=True)
-            """
-        child = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(source), HERE],
-            stdout=subprocess.PIPE,
-            timeout=60,
-            check=True,
-        )
-        self.assertEqual(child.stdout.split(), [b"thread", b"atexit", b"end"])
 
 
 if __name__ == "__main__":
