@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -143,3 +144,6 @@ func readFile(path string) string {
 	text, _ := os.ReadFile(path)
 	return string(text)
 }
+
+// oDirect is Linux's O_DIRECT, which differs between architectures.
+const oDirect = int64(syscall.O_DIRECT)

@@ -80,11 +80,11 @@ func TestFileWrapperCloses(t *testing.T) {
 	n.wait("the files to be closed", func() bool { return n.text(t, "/wrapper/open_files") == "0" })
 }
 
-// What a client does not take is not asked for: wsgi_buffers bounds what is in
+// What a client does not take is not asked for: wsgi_buffer_size bounds what is in
 // memory of a response.
 func TestBackPressureBoundsMemory(t *testing.T) {
 	t.Parallel()
-	n := start(t, "wsgi_buffers 4 16k;"+kitchen)
+	n := start(t, "wsgi_buffering off; wsgi_buffer_size 64k;"+kitchen)
 	before := rss(n.worker())
 
 	w := n.dial(t)
