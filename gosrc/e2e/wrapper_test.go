@@ -81,7 +81,7 @@ func TestFileWrapperCloses(t *testing.T) {
 }
 
 // What a client does not take is not asked for: wsgi_buffer_size bounds what is in
-// memory of a response.
+// bounds what is in memory of a response.
 func TestBackPressureBoundsMemory(t *testing.T) {
 	t.Parallel()
 	n := start(t, "wsgi_buffering off; wsgi_buffer_size 64k;"+kitchen)
