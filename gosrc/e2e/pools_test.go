@@ -188,7 +188,8 @@ func TestPoolThreadNames(t *testing.T) {
 	}
 }
 
-// A client that goes while its request waits takes it out of the queue.
+// A client that goes while its request waits takes it out of the queue: more
+// of them go than the queue has places.
 func TestPoolClientLeavesQueue(t *testing.T) {
 	t.Parallel()
 	n := start(t, poolsServer)
@@ -196,11 +197,14 @@ func TestPoolClientLeavesQueue(t *testing.T) {
 
 	running := n.later("GET", "/slow/timing/occupy/"+event)
 	n.notes(t, event, 1)
+	for i := range 5 {
+		w := n.dial(t)
+		w.request("GET", "/slow/timing/occupy/"+event)
+		w.abort()
+		n.waitLogTimes(`client prematurely closed connection`+inContext+
+			`GET /slow/timing/occupy`, i+1)
+	}
 	w := n.dial(t)
-	w.request("GET", "/slow/timing/occupy/"+event)
-	w.abort()
-	n.waitLog(`client prematurely closed connection` + inContext + `GET /slow/timing/occupy`)
-	w = n.dial(t)
 	w.request("GET", "/slow/response/plain")
 
 	n.setEvent(t, event)
