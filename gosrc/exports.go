@@ -31,6 +31,18 @@ func nwsgi_go_start(conf *C.nwsgi_config_t) (rc C.int32_t) {
 	return C.NWSGI_OK
 }
 
+//export nwsgi_go_check
+func nwsgi_go_check(conf *C.nwsgi_config_t) (rc C.int32_t) {
+	rc = C.NWSGI_ERROR
+	defer logger.Guard("check()")
+	failures, err := check(adapter.Decode(unsafe.Pointer(conf)))
+	if err != nil {
+		logger(log.Crit, "Python does not start: "+err.Error())
+		return C.NWSGI_ERROR
+	}
+	return C.int32_t(failures)
+}
+
 //export nwsgi_go_interrupt
 func nwsgi_go_interrupt(serial C.uint64_t, reason C.uint32_t) {
 	defer logger.Guard("interrupt()")

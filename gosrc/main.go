@@ -29,17 +29,35 @@ var logger log.Logger = func(level log.Level, text string) {
 	adapter.Log(uint32(level), text)
 }
 
-// start begins the life, once in a process.
+// start begins the life.
 func start(conf *config.Config) error {
-	if err := conf.Validate(adapter.MaxSlots); err != nil {
+	l, err := newLife(conf)
+	if err != nil {
 		return err
+	}
+	return l.Start()
+}
+
+// check is all there is of a life in the process that checks a configuration.
+func check(conf *config.Config) (failures int, err error) {
+	l, err := newLife(conf)
+	if err != nil {
+		return 0, err
+	}
+	return l.Check()
+}
+
+// newLife makes the life of this process, once.
+func newLife(conf *config.Config) (*life.Life, error) {
+	if err := conf.Validate(adapter.MaxSlots); err != nil {
+		return nil, err
 	}
 	l := life.New(conf, adapter.MaxSlots, adapter.New(conf), clock.System{}, logger)
 	if !present.CompareAndSwap(nil, l) {
-		return errors.New("Python has been started in this process before")
+		return nil, errors.New("Python has been started in this process before")
 	}
 	frugal()
-	return l.Start()
+	return l, nil
 }
 
 // frugal keeps Go small: it is idle while requests are served, and each worker

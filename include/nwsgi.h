@@ -30,7 +30,7 @@
 
 
 /* Raised whenever a struct or a contract below changes its meaning. */
-#define NWSGI_ABI  2
+#define NWSGI_ABI  3
 
 /*
  * The library carries this text, followed by the decimal ABI number and a NUL,
@@ -346,6 +346,15 @@ typedef struct {
      * NWSGI_ERROR: this worker has no Python, submit() must not be called.
      */
     int32_t        (*start)(const nwsgi_config_t *conf);
+
+    /*
+     * Instead of start(), and with nothing after it, in a process that was
+     * forked for this: starts Python, imports all applications, whatever
+     * "preload" says, each within start_timeout, and runs atexit.  Waits for
+     * all that.  Returns how many applications cannot be imported, or
+     * NWSGI_ERROR: Python does not start; host->log() was told why.
+     */
+    int32_t        (*check)(const nwsgi_config_t *conf);
 
     /*
      * Queues a job.  NWSGI_OK: the runtime has a reference; it may begin at

@@ -103,7 +103,11 @@ ngx_wsgi_init_conf(ngx_cycle_t *cycle, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    return ngx_wsgi_check_library(cycle, &wcf->library);
+    if (ngx_wsgi_check_library(cycle, &wcf->library) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_wsgi_check(cycle, mcf);
 }
 
 

@@ -41,6 +41,13 @@ static ngx_conf_num_bounds_t  ngx_http_wsgi_threads_bounds = {
 };
 
 
+static ngx_conf_enum_t  ngx_http_wsgi_checks[] = {
+    { ngx_string("off"), NGX_HTTP_WSGI_CHECK_OFF },
+    { ngx_string("import"), NGX_HTTP_WSGI_CHECK_IMPORT },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_conf_enum_t  ngx_http_wsgi_cancel[] = {
     { ngx_string("off"), NGX_HTTP_WSGI_CANCEL_OFF },
     { ngx_string("notify"), NGX_HTTP_WSGI_CANCEL_NOTIFY },
@@ -113,6 +120,13 @@ static ngx_command_t  ngx_http_wsgi_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_wsgi_main_conf_t, preload),
       NULL },
+
+    { ngx_string("wsgi_check"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_enum_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, check),
+      &ngx_http_wsgi_checks },
 
     { ngx_string("wsgi_start_timeout"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
@@ -305,6 +319,7 @@ ngx_http_wsgi_create_main_conf(ngx_conf_t *cf)
     mcf->optimize = NGX_CONF_UNSET_UINT;
     mcf->threads = NGX_CONF_UNSET_UINT;
     mcf->preload = NGX_CONF_UNSET;
+    mcf->check = NGX_CONF_UNSET_UINT;
     mcf->start_timeout = NGX_CONF_UNSET_MSEC;
     mcf->shutdown_timeout = NGX_CONF_UNSET_MSEC;
 
@@ -339,6 +354,7 @@ ngx_http_wsgi_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_uint_value(mcf->optimize, 0);
     ngx_conf_init_value(mcf->preload, 1);
+    ngx_conf_init_uint_value(mcf->check, NGX_HTTP_WSGI_CHECK_IMPORT);
     ngx_conf_init_msec_value(mcf->start_timeout, 60000);
     ngx_conf_init_msec_value(mcf->shutdown_timeout, 10000);
 

@@ -9,6 +9,7 @@
  *   _module.c     directives, create and merge, start and end of the process
  *   _conf.c       the setters of directives that need more than a stock one
  *   _library.c    wsgi_library: finds, checks and loads libngx_wsgi.so
+ *   _check.c      wsgi_check: imports the applications before they serve
  *   _process.c    one worker: the runtime, the wake-ups, the end
  *   _host.c       the host table: what Python threads may call (python)
  *   _handler.c    the life of a request
@@ -82,6 +83,7 @@ typedef struct {
     ngx_uint_t                      optimize;
     ngx_uint_t                      threads;
     ngx_flag_t                      preload;
+    ngx_uint_t                      check;
     ngx_msec_t                      start_timeout;
     ngx_msec_t                      shutdown_timeout;
 
@@ -93,6 +95,9 @@ typedef struct {
     ngx_int_t                       request_id;        /* variable's index */
 } ngx_http_wsgi_main_conf_t;
 
+
+#define NGX_HTTP_WSGI_CHECK_OFF     0
+#define NGX_HTTP_WSGI_CHECK_IMPORT  1
 
 #define NGX_HTTP_WSGI_SCRIPT_NAME_OFF     0
 #define NGX_HTTP_WSGI_SCRIPT_NAME_AUTO    1
@@ -343,7 +348,21 @@ const nwsgi_runtime_t *ngx_http_wsgi_load_library(ngx_cycle_t *cycle,
     const nwsgi_host_t *host);
 
 
+/* _check.c */
+
+/*
+ * In the master, "nginx -t" and the like, when the configuration has been
+ * read: can its applications be imported?  NGX_CONF_OK, or NGX_CONF_ERROR:
+ * logged.  Waits for a child.
+ */
+char *ngx_http_wsgi_check(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf);
+
+
 /* _process.c */
+
+/* What the runtime is told of a configuration; lives in "pool". */
+ngx_int_t ngx_http_wsgi_configure(ngx_cycle_t *cycle,
+    ngx_http_wsgi_main_conf_t *mcf, nwsgi_config_t *conf, ngx_pool_t *pool);
 
 ngx_int_t ngx_http_wsgi_init_process(ngx_cycle_t *cycle);
 void ngx_http_wsgi_exit_process(ngx_cycle_t *cycle);

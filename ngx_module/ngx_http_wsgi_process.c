@@ -20,8 +20,6 @@
 static ngx_int_t ngx_http_wsgi_start(ngx_cycle_t *cycle,
     ngx_http_wsgi_main_conf_t *mcf);
 static ngx_int_t ngx_http_wsgi_add_event(ngx_cycle_t *cycle, ngx_fd_t fd);
-static ngx_int_t ngx_http_wsgi_configure(ngx_cycle_t *cycle,
-    ngx_http_wsgi_main_conf_t *mcf, nwsgi_config_t *conf, ngx_pool_t *pool);
 static ngx_int_t ngx_http_wsgi_configure_lists(
     ngx_http_wsgi_main_conf_t *mcf, nwsgi_config_t *conf, ngx_pool_t *pool);
 static ngx_int_t ngx_http_wsgi_configure_apps(
@@ -178,7 +176,7 @@ ngx_http_wsgi_add_event(ngx_cycle_t *cycle, ngx_fd_t fd)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_wsgi_configure(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf,
     nwsgi_config_t *conf, ngx_pool_t *pool)
 {

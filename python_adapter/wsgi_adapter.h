@@ -140,6 +140,7 @@ int wsgi_thread_raise(unsigned long ident);
  * link without gosrc.  Called on the loop; contracts in nwsgi.h.
  */
 extern int32_t nwsgi_go_start(nwsgi_config_t *conf) __attribute__((weak));
+extern int32_t nwsgi_go_check(nwsgi_config_t *conf) __attribute__((weak));
 extern void nwsgi_go_interrupt(uint64_t serial, uint32_t reason)
     __attribute__((weak));
 extern int32_t nwsgi_go_stop(uint32_t wait) __attribute__((weak));

@@ -28,6 +28,13 @@ wsgi_runtime_start(const nwsgi_config_t *conf)
 }
 
 
+static int32_t
+wsgi_runtime_check(const nwsgi_config_t *conf)
+{
+    return nwsgi_go_check((nwsgi_config_t *) (uintptr_t) conf);
+}
+
+
 static void
 wsgi_runtime_interrupt(nwsgi_job_t *job, uint32_t reason)
 {
@@ -46,6 +53,7 @@ static const nwsgi_runtime_t  wsgi_runtime = {
     .size = sizeof(nwsgi_runtime_t),
     .abi = NWSGI_ABI,
     .start = wsgi_runtime_start,
+    .check = wsgi_runtime_check,
     .submit = wsgi_queue_submit,
     .kick = wsgi_queue_kick,
     .withdraw = wsgi_queue_withdraw,

@@ -1,0 +1,46 @@
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package life
+
+import (
+	"errors"
+	"runtime"
+
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/log"
+)
+
+// Check is a life that only imports: it starts Python, imports every
+// application and runs what atexit has.  It returns how many cannot be
+// imported, which have been logged, or why there is no Python.  Instead of
+// Start, in a process that ends after it.
+func (l *Life) Check() (failures int, err error) {
+	if err := l.python.Prepare(); err != nil {
+		return 0, err
+	}
+	err = errors.New("a panic, see above")
+	done := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		defer close(done)
+		defer l.log.Guard("the check")
+		failures, err = l.check()
+	}()
+	<-done
+	return failures, err
+}
+
+// check runs on Python's main thread.
+func (l *Life) check() (failures int, err error) {
+	if _, err := l.python.Start(); err != nil {
+		return 0, err
+	}
+	for i := range l.conf.Apps {
+		if err := l.python.Load(uint32(i)); err != nil {
+			l.log(log.Err, err.Error())
+			failures++
+		}
+	}
+	l.python.Exit()
+	return failures, nil
+}
