@@ -92,6 +92,7 @@ events {
     worker_connections 1024;
 }
 http {
+    {{.Check}}
     access_log {{.Dir}}/access.log;
     client_body_temp_path {{.Dir}}/temp/body;
     proxy_temp_path {{.Dir}}/temp/proxy;
@@ -185,8 +186,15 @@ func (p *place) writeConf(t *testing.T, http string, s *settings) string {
 		module = ""
 	}
 
+	// what every start of a test would pay for, and what those with broken
+	// applications must not have; see deploy_test.go
+	check := "wsgi_check off;"
+	if module == "" || strings.Contains(http, "wsgi_check") {
+		check = ""
+	}
+
 	text := render(t, mainTemplate, map[string]any{
-		"Module": module, "User": the.user, "NoMaster": s.noMaster,
+		"Check": check, "Module": module, "User": the.user, "NoMaster": s.noMaster,
 		"Workers": s.workers, "Dir": p.Dir, "Level": s.level,
 		"Main": p.render(t, s.main), "HTTP": p.render(t, http),
 	})

@@ -6,6 +6,7 @@ package life
 import (
 	"errors"
 	"runtime"
+	"time"
 
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/log"
 )
@@ -26,8 +27,21 @@ func (l *Life) Check() (failures int, err error) {
 		defer l.log.Guard("the check")
 		failures, err = l.check()
 	}()
-	<-done
-	return failures, err
+	select {
+	case <-done:
+		return failures, err
+	case <-l.late():
+		l.log(log.Err, "the import does not end: it waits in C code")
+		return 1, nil
+	}
+}
+
+// late tells when even an import that was told to end should have ended.
+func (l *Life) late() <-chan struct{} {
+	c := make(chan struct{})
+	limit := l.conf.StartTimeout * time.Duration(len(l.conf.Apps))
+	l.clock.AfterFunc(limit+time.Second, func() { close(c) })
+	return c
 }
 
 // check runs on Python's main thread.
