@@ -123,6 +123,7 @@ wsgi_errors_flush_method(PyObject *self, PyObject *unused)
 static void
 wsgi_errors_put(wsgi_stream_e stream, const char *p, size_t len)
 {
+    int           full;
     size_t        n;
     const char   *newline;
     wsgi_line_t  *line;
@@ -138,15 +139,23 @@ wsgi_errors_put(wsgi_stream_e stream, const char *p, size_t len)
         newline = memchr(p, '\n', len);
         n = newline ? (size_t) (newline - p) : len;
 
+        full = (n >= WSGI_LINE_MAX - line->len);
+
         if (n > WSGI_LINE_MAX - line->len) {
             n = WSGI_LINE_MAX - line->len;
             newline = NULL;
+
+            /* a character of UTF-8 is not divided between two lines */
+
+            while (n && ((uint8_t) p[n] & 0xc0) == 0x80) {
+                n--;
+            }
         }
 
         memcpy(line->text + line->len, p, n);
         line->len += n;
 
-        if (newline || line->len == WSGI_LINE_MAX) {
+        if (newline || full) {
             wsgi_errors_emit(stream);
         }
 

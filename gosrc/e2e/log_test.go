@@ -79,6 +79,16 @@ func TestLogLong(t *testing.T) {
 	assert.Less(t, strings.Index(log, "many 0,"), strings.Index(log, "many 499,"))
 }
 
+// A long line is divided between characters, never within one.
+func TestLogLongUnicode(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen)
+	assert.Equal(t, 200, n.get(t, "/logs/long_unicode").Status)
+	n.waitLogTimes("wide-", 4)
+	assert.NotContains(t, n.log(), "\ufffd")
+	assert.Equal(t, 12000, strings.Count(n.log(), "\u2603"))
+}
+
 // What is not ended with a newline is a line when the request has ended.
 func TestLogUnended(t *testing.T) {
 	t.Parallel()

@@ -103,6 +103,12 @@ def long_line(environ, start_response):
     return reply(start_response, "logged")
 
 
+def long_unicode(environ, start_response):
+    for i in range(4):
+        print("wide-" + "-" * i + "\u2603" * 3000)
+    return reply(start_response, "logged")
+
+
 def many_lines(environ, start_response):
     for i in range(500):
         print("many", i)
