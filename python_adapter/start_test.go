@@ -70,7 +70,9 @@ func started(t *testing.T, expression string, conf config.Config) string {
 	text, err := json.Marshal(conf)
 	require.NoError(t, err)
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = []string{probing + "=" + string(text), "LANG=C"}
+	cmd.Env = []string{
+		probing + "=" + string(text), "LANG=C", "ASAN_OPTIONS=" + os.Getenv("ASAN_OPTIONS"),
+	}
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	return string(out)
