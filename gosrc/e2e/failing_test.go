@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/url"
 	"testing"
 
@@ -98,20 +99,28 @@ func TestFailsAfterHeadersHTTP10(t *testing.T) {
 	assert.Error(t, r.Err, "a clean end, as if all were there")
 }
 
-// The error pages of nginx are to be had for what the application fails at.
+// The error pages of nginx are to be had for what the application fails at,
+// and are not put in the place of what it says itself.
 func TestErrorPage(t *testing.T) {
 	t.Parallel()
 	n := start(t, `
     wsgi_python_path {{.Apps}};
     server {
         listen {{.Addr}};
-        error_page 500 /sorry;
+        error_page 404 500 502 503 504 /sorry;
         location / { wsgi_pass kitchen; }
         location = /sorry { return 500 "sorry"; }
     }`)
-	a := n.get(t, "/failing/before")
-	assert.Equal(t, 500, a.Status)
-	assert.Equal(t, "sorry", a.Body)
+	for _, endpoint := range []string{"before", "after_start", "returns_none", "status?status=oops"} {
+		a := n.get(t, "/failing/"+endpoint)
+		assert.Equal(t, 500, a.Status, endpoint)
+		assert.Equal(t, "sorry", a.Body, endpoint)
+	}
+	for _, status := range []string{"404", "500", "503"} {
+		a := n.get(t, "/failing/status?status="+status+"%20Mine")
+		assert.Equal(t, status, fmt.Sprint(a.Status))
+		assert.Equal(t, "body", a.Body, status)
+	}
 }
 
 // Wrong statuses: 500, and none of it on the wire.

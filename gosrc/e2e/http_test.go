@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"compress/gzip"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -234,6 +235,38 @@ func TestHTTP2Headers(t *testing.T) {
 	decode(t, a.Body, &e)
 	assert.Equal(t, "a=1; b=2; c=3", e.str(t, "HTTP_COOKIE"))
 	assert.Equal(t, "a, b", e.str(t, "HTTP_X_LIST"))
+}
+
+// A filter does not keep chunks back.
+func TestStreamThroughGzip(t *testing.T) {
+	t.Parallel()
+	n := start(t, "gzip on; gzip_min_length 1; gzip_types text/plain;"+kitchen)
+	w := n.dial(t)
+	w.request("GET", "/response/chunks/"+name(t), "Accept-Encoding: gzip")
+	require.Equal(t, "gzip", w.head().get(t, "Content-Encoding"))
+
+	pipe, in := io.Pipe()
+	go func() {
+		for {
+			data, err := w.chunk()
+			if err != nil || data == "" {
+				_ = in.CloseWithError(err)
+				return
+			}
+			_, _ = io.WriteString(in, data)
+		}
+	}()
+	text, err := gzip.NewReader(pipe)
+	require.NoError(t, err)
+	for _, step := range []struct{ chunk, event string }{
+		{"one", "-2"}, {"two", "-3"}, {"three", ""},
+	} {
+		got := make([]byte, len(step.chunk))
+		_, err = io.ReadFull(text, got)
+		require.NoError(t, err)
+		assert.Equal(t, step.chunk, string(got))
+		n.setEvent(t, name(t)+step.event)
+	}
 }
 
 // nginx's own directives keep working at a wsgi_pass location.

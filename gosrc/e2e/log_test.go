@@ -135,6 +135,26 @@ def application(environ, start_response):
 	assert.Equal(t, 1, n.countLog(`said at exit`))
 }
 
+// The error_log of a location is that of its application, too.
+func TestLogOfLocation(t *testing.T) {
+	t.Parallel()
+	n := start(t, `
+    wsgi_python_path {{.Apps}};
+    server {
+        listen {{.Addr}};
+        location / { wsgi_pass kitchen; }
+        location /logs/streams { error_log {{.Dir}}/own.log; wsgi_pass kitchen; }
+    }`)
+	assert.Equal(t, 200, n.get(t, "/logs/streams").Status)
+	assert.Equal(t, 200, n.get(t, "/logs/errors").Status)
+	n.waitLog("errors printed")
+	n.wait("the location's log", func() bool {
+		return strings.Contains(readFile(n.Dir+"/own.log"), "stderr in pieces")
+	})
+	assert.Zero(t, n.countLog("stderr in pieces"))
+	assert.NotContains(t, readFile(n.Dir+"/own.log"), "errors printed")
+}
+
 // Levels: what an application says is no error of the server.
 func TestLogLevels(t *testing.T) {
 	t.Parallel()
