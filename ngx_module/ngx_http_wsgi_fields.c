@@ -21,6 +21,8 @@
 #define NGX_HTTP_WSGI_BUCKETS  64
 
 
+static void ngx_http_wsgi_collect_field(ngx_http_wsgi_build_t *b,
+    ngx_table_elt_t *h, ngx_http_wsgi_field_t **buckets);
 static ngx_uint_t ngx_http_wsgi_skip_field(ngx_http_wsgi_build_t *b,
     ngx_table_elt_t *h);
 static ngx_int_t ngx_http_wsgi_hash_field(ngx_table_elt_t *h, uint32_t *hash);
@@ -37,7 +39,6 @@ ngx_http_wsgi_collect_fields(ngx_http_wsgi_build_t *b)
     ngx_uint_t              i, n;
     ngx_list_part_t        *part;
     ngx_table_elt_t        *h;
-    ngx_http_wsgi_field_t  *f, *first, **bucket;
     ngx_http_wsgi_field_t  *buckets[NGX_HTTP_WSGI_BUCKETS];
 
     b->nfields = 0;
@@ -66,44 +67,53 @@ ngx_http_wsgi_collect_fields(ngx_http_wsgi_build_t *b)
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-
-            f = &b->fields[b->nfields];
-
-            if (ngx_http_wsgi_skip_field(b, &h[i])
-                || ngx_http_wsgi_hash_field(&h[i], &f->hash) != NGX_OK)
-            {
-                continue;
-            }
-
-            b->nfields++;
-
-            f->header = &h[i];
-            f->more = NULL;
-            f->last = f;
-            f->repeated = 0;
-
-            bucket = &buckets[f->hash % NGX_HTTP_WSGI_BUCKETS];
-
-            first = ngx_http_wsgi_find_field(*bucket, f);
-
-            if (first) {
-                f->repeated = 1;
-                first->last->more = f;
-                first->last = f;
-
-                b->size += sizeof(", ") - 1 + h[i].value.len;
-                continue;
-            }
-
-            f->chain = *bucket;
-            *bucket = f;
-
-            b->nvars++;
-            b->size += sizeof("HTTP_") - 1 + h[i].key.len + h[i].value.len;
+            ngx_http_wsgi_collect_field(b, &h[i], buckets);
         }
     }
 
     return NGX_OK;
+}
+
+
+static void
+ngx_http_wsgi_collect_field(ngx_http_wsgi_build_t *b, ngx_table_elt_t *h,
+    ngx_http_wsgi_field_t **buckets)
+{
+    ngx_http_wsgi_field_t  *f, *first, **bucket;
+
+    f = &b->fields[b->nfields];
+
+    if (ngx_http_wsgi_skip_field(b, h)
+        || ngx_http_wsgi_hash_field(h, &f->hash) != NGX_OK)
+    {
+        return;
+    }
+
+    b->nfields++;
+
+    f->header = h;
+    f->more = NULL;
+    f->last = f;
+    f->repeated = 0;
+
+    bucket = &buckets[f->hash % NGX_HTTP_WSGI_BUCKETS];
+
+    first = ngx_http_wsgi_find_field(*bucket, f);
+
+    if (first) {
+        f->repeated = 1;
+        first->last->more = f;
+        first->last = f;
+
+        b->size += sizeof(", ") - 1 + h->value.len;
+        return;
+    }
+
+    f->chain = *bucket;
+    *bucket = f;
+
+    b->nvars++;
+    b->size += sizeof("HTTP_") - 1 + h->key.len + h->value.len;
 }
 
 

@@ -332,7 +332,7 @@ ngx_http_wsgi_host_wait(nwsgi_job_t *nj)
 
     (void) pthread_mutex_lock(&job->mutex);
 
-    /* the loop looks at "waiting" after it has changed what is looked at here */
+    /* the loop looks at "waiting" after it has changed what is read here */
 
     __atomic_store_n(&job->waiting, 1, __ATOMIC_SEQ_CST);
 

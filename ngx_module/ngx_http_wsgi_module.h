@@ -411,7 +411,7 @@ void ngx_http_wsgi_set_over(ngx_http_wsgi_job_t *job);
 /* Frees a message, but for that of end(), and what it lent. */
 void ngx_http_wsgi_free_message(ngx_http_wsgi_message_t *m);
 
-/* _job.c. Gives a job its spare message, if there is memory, and takes it back. */
+/* _job.c: gives a job its spare message, if there is memory; takes it back. */
 void ngx_http_wsgi_get_spare(ngx_http_wsgi_job_t *job);
 void ngx_http_wsgi_put_spare(ngx_http_wsgi_message_t *m);
 

@@ -281,12 +281,14 @@ ngx_http_wsgi_get_buf(ngx_http_wsgi_ctx_t *ctx)
 static void
 ngx_http_wsgi_reclaim(ngx_http_wsgi_ctx_t *ctx)
 {
+    ngx_buf_t            *b;
     ngx_http_wsgi_buf_t  *wb;
 
     while (ctx->busy) {
         wb = ctx->busy;
+        b = &wb->buf;
 
-        if (ngx_buf_size(&wb->buf) != 0) {
+        if (ngx_buf_size(b) != 0) {
             return;
         }
 
