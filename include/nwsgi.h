@@ -294,7 +294,9 @@ typedef struct {
     const char      *target;           /* "module", "module:callable",
                                           "module:factory()" or "/path/x.py" */
     const char      *callable;         /* of a script; NULL: "application" */
-    const char      *middleware;       /* "module:callable" or NULL */
+    const char *const *middleware;     /* "module:callable" each; the first is
+                                          the outermost */
+    uint32_t         nmiddleware;
 } nwsgi_app_conf_t;
 
 

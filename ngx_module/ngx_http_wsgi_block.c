@@ -38,8 +38,14 @@ ngx_http_wsgi_create_block(ngx_http_request_t *r)
 
     b.request = r;
     b.conf = ngx_http_get_module_loc_conf(r, ngx_http_wsgi_module);
+    b.ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
     b.nvars = 0;
     b.size = 0;
+
+    /* what is hidden from the application is for wsgi_access to check */
+
+    b.pass_body = b.conf->pass_body && !b.ctx->access;
+    b.pass_authorization = b.conf->pass_authorization || b.ctx->access;
 
     if (ngx_http_wsgi_collect_body(&b) != NGX_OK
         || ngx_http_wsgi_collect_params(&b) != NGX_OK
@@ -89,26 +95,23 @@ ngx_http_wsgi_create_block(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_wsgi_collect_body(ngx_http_wsgi_build_t *b)
 {
-    ngx_buf_t            *buf;
-    ngx_uint_t            n;
-    ngx_chain_t          *cl;
-    ngx_http_request_t   *r;
-    ngx_http_wsgi_ctx_t  *ctx;
+    ngx_buf_t           *buf;
+    ngx_uint_t           n;
+    ngx_chain_t         *cl;
+    ngx_http_request_t  *r;
 
     r = b->request;
 
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
-
     b->body_len = 0;
     b->body_in_file = 0;
-    b->streamed = ctx->streamed;
+    b->streamed = b->ctx->streamed;
 
     if (b->streamed) {
         b->body_len = r->headers_in.content_length_n;
         return NGX_OK;
     }
 
-    if (!b->conf->pass_body || r->request_body == NULL) {
+    if (!b->pass_body || r->request_body == NULL) {
         return NGX_OK;
     }
 
@@ -204,11 +207,16 @@ ngx_http_wsgi_fill_block(ngx_http_wsgi_build_t *b, nwsgi_block_t *block)
 
     block->flags = (b->request->method == NGX_HTTP_HEAD) ? NWSGI_BLOCK_HEAD
                                                          : 0;
+
+    if (b->ctx->access) {
+        block->flags |= NWSGI_BLOCK_ACCESS;
+    }
+
     block->serial = ++ngx_http_wsgi_process.serial;
     block->queued_usec = ngx_http_wsgi_wall_clock();
     block->body_len = (b->body_len == -1) ? NWSGI_UNKNOWN
                                           : (uint64_t) b->body_len;
-    block->app = b->conf->app->index;
+    block->app = b->ctx->app->index;
     block->nvars = b->nvars;
 
     var = block->vars;

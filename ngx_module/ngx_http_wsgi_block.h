@@ -29,6 +29,7 @@ typedef enum {
     NGX_HTTP_WSGI_SERVER_ADDR,
     NGX_HTTP_WSGI_REMOTE_ADDR,
     NGX_HTTP_WSGI_REMOTE_PORT,
+    NGX_HTTP_WSGI_REMOTE_USER,
     NGX_HTTP_WSGI_DOCUMENT_ROOT,
     NGX_HTTP_WSGI_URL_SCHEME,
     NGX_HTTP_WSGI_REQUEST_SCHEME,
@@ -61,6 +62,7 @@ struct ngx_http_wsgi_field_s {
 typedef struct {
     ngx_http_request_t             *request;
     ngx_http_wsgi_loc_conf_t       *conf;
+    ngx_http_wsgi_ctx_t            *ctx;
 
     ngx_str_t                       values[NGX_HTTP_WSGI_NVARS];
     ngx_str_t                      *params;
@@ -71,6 +73,8 @@ typedef struct {
     size_t                          size;              /* of all text */
 
     off_t                           body_len;          /* -1: not known yet */
+    unsigned                        pass_body:1;
+    unsigned                        pass_authorization:1;
     unsigned                        body_in_file:1;
     unsigned                        streamed:1;
     unsigned                        https:1;

@@ -11,9 +11,10 @@
  * "location /admin/" holds for "/x/../admin/", too.  Who needs the spelling of
  * the client has REQUEST_URI and RAW_URI.
  *
- * REMOTE_USER is not among them: $remote_user is what a client says of itself,
- * and only in a location with auth_basic has anybody asked for a password.
- * There "wsgi_param REMOTE_USER $remote_user" passes it on.
+ * REMOTE_USER is there only if wsgi_access has set it: $remote_user is what a
+ * client says of itself, and only in a location with auth_basic has anybody
+ * asked for a password.  There "wsgi_param REMOTE_USER $remote_user" passes it
+ * on.
  */
 
 
@@ -55,6 +56,7 @@ static u_char  ngx_http_wsgi_names[] =
     "SERVER_ADDR "
     "REMOTE_ADDR "
     "REMOTE_PORT "
+    "REMOTE_USER "
     "DOCUMENT_ROOT "
     "wsgi.url_scheme "
     "REQUEST_SCHEME "
@@ -443,6 +445,7 @@ static void
 ngx_http_wsgi_collect_client(ngx_http_wsgi_build_t *b)
 {
     in_port_t            port;
+    ngx_str_t           *user;
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
 
@@ -456,6 +459,12 @@ ngx_http_wsgi_collect_client(ngx_http_wsgi_build_t *b)
     if (port) {
         ngx_http_wsgi_number(&b->values[NGX_HTTP_WSGI_REMOTE_PORT],
                              b->remote_port, port);
+    }
+
+    user = ngx_http_wsgi_user(r);
+
+    if (user) {
+        b->values[NGX_HTTP_WSGI_REMOTE_USER] = *user;
     }
 
     /* the host of HTTP/3 and of an absolute URI is not always in a field */
@@ -495,7 +504,7 @@ ngx_http_wsgi_collect_content(ngx_http_wsgi_build_t *b)
     }
 
     if (b->body_len == 0
-        && (!b->conf->pass_body
+        && (!b->pass_body
             || (r->headers_in.content_length_n != 0 && !r->headers_in.chunked)))
     {
         return;

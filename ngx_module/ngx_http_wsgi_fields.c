@@ -138,7 +138,7 @@ ngx_http_wsgi_skip_field(ngx_http_wsgi_build_t *b, ngx_table_elt_t *h)
                           sizeof("transfer-encoding") - 1) == 0;
 
     case sizeof("authorization") - 1:
-        return !b->conf->pass_authorization
+        return !b->pass_authorization
                && ngx_memcmp(h->lowcase_key, "authorization",
                              sizeof("authorization") - 1) == 0;
     }

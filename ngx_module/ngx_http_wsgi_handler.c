@@ -14,6 +14,10 @@
  *   done       ctx->job is NULL again.  nginx may still be sending; what it
  *              sends is freed with the request.
  *
+ * An application of wsgi_access comes into it at "submitted", in the access
+ * phase, and its request is "done" as soon as it has allowed it: see
+ * ngx_http_wsgi_access.c.  Each of the two has a context of its own.
+ *
  * Ways out, all through ngx_http_wsgi_detach():
  *
  *   - the last message, a failure, or the timer: ngx_http_wsgi_finalize();
@@ -24,8 +28,8 @@
 #include "ngx_http_wsgi_module.h"
 
 
-static ngx_http_wsgi_ctx_t *ngx_http_wsgi_create_ctx(ngx_http_request_t *r);
-static void ngx_http_wsgi_run(ngx_http_request_t *r);
+static ngx_int_t ngx_http_wsgi_check_process(ngx_http_request_t *r,
+    ngx_http_wsgi_app_t *app);
 static ngx_uint_t ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
     ngx_http_wsgi_loc_conf_t *wlcf);
 static void ngx_http_wsgi_cut(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx);
@@ -36,37 +40,14 @@ static void ngx_http_wsgi_cleanup(void *data);
 ngx_int_t
 ngx_http_wsgi_handler(ngx_http_request_t *r)
 {
-    ngx_int_t                   rc;
-    ngx_http_wsgi_ctx_t        *ctx;
-    ngx_http_wsgi_loc_conf_t   *wlcf;
-    ngx_http_wsgi_main_conf_t  *mcf;
+    ngx_int_t                  rc;
+    ngx_http_wsgi_ctx_t       *ctx;
+    ngx_http_wsgi_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wsgi_module);
-    mcf = ngx_http_get_module_main_conf(r, ngx_http_wsgi_module);
 
-    ctx = ngx_http_wsgi_create_ctx(r);
+    ctx = ngx_http_wsgi_create_ctx(r, wlcf->app);
     if (ctx == NULL) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    if (ngx_http_wsgi_process.runtime == NULL) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "wsgi: this worker cannot run application \"%V\", it has "
-                      "no Python", &wlcf->app->name);
-
-        ctx->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    /* "master_process off": this process goes on with another configuration */
-
-    if (ngx_http_wsgi_process.conf != mcf) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "wsgi: application \"%V\" is of a configuration that "
-                      "was loaded after Python had started, which needs "
-                      "\"master_process on\"", &wlcf->app->name);
-
-        ctx->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -102,8 +83,8 @@ ngx_http_wsgi_handler(ngx_http_request_t *r)
 }
 
 
-static ngx_http_wsgi_ctx_t *
-ngx_http_wsgi_create_ctx(ngx_http_request_t *r)
+ngx_http_wsgi_ctx_t *
+ngx_http_wsgi_create_ctx(ngx_http_request_t *r, ngx_http_wsgi_app_t *app)
 {
     ngx_http_cleanup_t        *hcln;
     ngx_pool_cleanup_t        *cln;
@@ -126,7 +107,7 @@ ngx_http_wsgi_create_ctx(ngx_http_request_t *r)
     ngx_memzero(ctx, sizeof(ngx_http_wsgi_ctx_t));
 
     ctx->request = r;
-    ctx->app = wlcf->app;
+    ctx->app = app;
     ctx->pool = wlcf->pool;
     ctx->last_busy = &ctx->busy;
     ctx->last_queued = &ctx->queue;
@@ -140,7 +121,42 @@ ngx_http_wsgi_create_ctx(ngx_http_request_t *r)
 
     ngx_http_set_ctx(r, ctx, ngx_http_wsgi_module);
 
+    if (ngx_http_wsgi_check_process(r, app) != NGX_OK) {
+        ctx->status = NGX_HTTP_INTERNAL_SERVER_ERROR;
+        return NULL;
+    }
+
     return ctx;
+}
+
+
+/* Can this process run applications of this configuration? */
+
+static ngx_int_t
+ngx_http_wsgi_check_process(ngx_http_request_t *r, ngx_http_wsgi_app_t *app)
+{
+    ngx_http_wsgi_main_conf_t  *mcf;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_wsgi_module);
+
+    if (ngx_http_wsgi_process.runtime == NULL) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "wsgi: this worker cannot run application \"%V\", it has "
+                      "no Python", &app->name);
+        return NGX_ERROR;
+    }
+
+    /* "master_process off": this process goes on with another configuration */
+
+    if (ngx_http_wsgi_process.conf != mcf) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "wsgi: application \"%V\" is of a configuration that "
+                      "was loaded after Python had started, which needs "
+                      "\"master_process on\"", &app->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
 }
 
 
@@ -159,7 +175,7 @@ ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
 
 /* The body is here, in memory or in a file, or is not to be waited for. */
 
-static void
+void
 ngx_http_wsgi_run(ngx_http_request_t *r)
 {
     ngx_int_t             rc;

@@ -56,6 +56,8 @@ static ngx_http_wsgi_message_t *ngx_http_wsgi_copy_message(
     ngx_http_wsgi_job_t *job, const nwsgi_message_t *msg);
 static ngx_http_wsgi_message_t *ngx_http_wsgi_create_message(
     ngx_http_wsgi_job_t *job, size_t size);
+static u_char *ngx_http_wsgi_copy_text(ngx_str_t *to, u_char *p,
+    const void *text, size_t len);
 static void ngx_http_wsgi_host_drop(const nwsgi_message_t *msg);
 static void ngx_http_wsgi_find_forked(ngx_cycle_t *cycle);
 
@@ -259,7 +261,8 @@ ngx_http_wsgi_copy_message(ngx_http_wsgi_job_t *job,
     ngx_http_wsgi_message_t  *m;
 
     size = sizeof(ngx_http_wsgi_message_t) + msg->nfields * sizeof(ngx_keyval_t)
-           + msg->reason_len + (msg->owner ? 0 : msg->body_len);
+           + msg->reason_len + msg->user_len
+           + (msg->owner ? 0 : msg->body_len);
 
     for (i = 0; i < msg->nfields; i++) {
         size += msg->fields[i].name_len + msg->fields[i].value_len;
@@ -288,33 +291,32 @@ ngx_http_wsgi_copy_message(ngx_http_wsgi_job_t *job,
         f = &msg->fields[i];
         field = &m->fields[i];
 
-        field->key.data = p;
-        field->key.len = f->name_len;
-        p = ngx_cpymem(p, f->name, f->name_len);
-
-        field->value.data = p;
-        field->value.len = f->value_len;
-        p = ngx_cpymem(p, f->value, f->value_len);
+        p = ngx_http_wsgi_copy_text(&field->key, p, f->name, f->name_len);
+        p = ngx_http_wsgi_copy_text(&field->value, p, f->value, f->value_len);
     }
 
-    m->reason.data = p;
-    m->reason.len = msg->reason_len;
-
-    if (msg->reason_len) {
-        p = ngx_cpymem(p, msg->reason, msg->reason_len);
-    }
-
-    m->body.data = p;
-    m->body.len = msg->body_len;
+    p = ngx_http_wsgi_copy_text(&m->reason, p, msg->reason, msg->reason_len);
+    p = ngx_http_wsgi_copy_text(&m->user, p, msg->user, msg->user_len);
 
     if (msg->owner) {
         m->body.data = (u_char *) msg->body;
+        m->body.len = msg->body_len;
 
-    } else if (msg->body_len) {
-        ngx_memcpy(p, msg->body, msg->body_len);
+    } else {
+        (void) ngx_http_wsgi_copy_text(&m->body, p, msg->body, msg->body_len);
     }
 
     return m;
+}
+
+
+static u_char *
+ngx_http_wsgi_copy_text(ngx_str_t *to, u_char *p, const void *text, size_t len)
+{
+    to->data = p;
+    to->len = len;
+
+    return len ? ngx_cpymem(p, text, len) : p;
 }
 
 

@@ -8,6 +8,7 @@
 #include "ngx_http_wsgi_module.h"
 
 
+static ngx_int_t ngx_http_wsgi_postconfiguration(ngx_conf_t *cf);
 static void *ngx_http_wsgi_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_wsgi_init_main_conf(ngx_conf_t *cf, void *conf);
 static char *ngx_http_wsgi_init_pools(ngx_conf_t *cf,
@@ -16,6 +17,8 @@ static void *ngx_http_wsgi_create_loc_conf(ngx_conf_t *cf);
 static char *ngx_http_wsgi_merge_loc_conf(ngx_conf_t *cf, void *parent,
     void *child);
 static char *ngx_http_wsgi_merge_temp_path(ngx_conf_t *cf,
+    ngx_http_wsgi_loc_conf_t *prev, ngx_http_wsgi_loc_conf_t *conf);
+static char *ngx_http_wsgi_merge_apps(ngx_conf_t *cf,
     ngx_http_wsgi_loc_conf_t *prev, ngx_http_wsgi_loc_conf_t *conf);
 static char *ngx_http_wsgi_merge_script_name(ngx_conf_t *cf,
     ngx_http_wsgi_loc_conf_t *prev, ngx_http_wsgi_loc_conf_t *conf);
@@ -149,6 +152,21 @@ static ngx_command_t  ngx_http_wsgi_commands[] = {
       0,
       NULL },
 
+    { ngx_string("wsgi_middleware"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_http_wsgi_set_middleware,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("wsgi_access"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_HTTP_LMT_CONF
+                        |NGX_CONF_TAKE12,
+      ngx_http_wsgi_set_access,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
     { ngx_string("wsgi_use_pool"),
       NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
       ngx_http_wsgi_set_use_pool,
@@ -267,7 +285,7 @@ static ngx_command_t  ngx_http_wsgi_commands[] = {
 
 static ngx_http_module_t  ngx_http_wsgi_module_ctx = {
     ngx_http_wsgi_add_variables,           /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_wsgi_postconfiguration,       /* postconfiguration */
 
     ngx_http_wsgi_create_main_conf,        /* create main configuration */
     ngx_http_wsgi_init_main_conf,          /* init main configuration */
@@ -294,6 +312,30 @@ ngx_module_t  ngx_http_wsgi_module = {
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+/* All applications are known now. */
+
+static ngx_int_t
+ngx_http_wsgi_postconfiguration(ngx_conf_t *cf)
+{
+    ngx_str_t                   name = ngx_string("request_id");
+    ngx_http_wsgi_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wsgi_module);
+
+    if (mcf->apps.nelts == 0) {
+        return NGX_OK;
+    }
+
+    mcf->request_id = ngx_http_get_variable_index(cf, &name);
+
+    if (mcf->request_id == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_wsgi_init_access(cf);
+}
 
 
 static void *
@@ -350,21 +392,11 @@ ngx_http_wsgi_init_main_conf(ngx_conf_t *cf, void *conf)
 {
     ngx_http_wsgi_main_conf_t  *mcf = conf;
 
-    ngx_str_t  name = ngx_string("request_id");
-
     ngx_conf_init_uint_value(mcf->optimize, 0);
     ngx_conf_init_value(mcf->preload, 1);
     ngx_conf_init_uint_value(mcf->check, NGX_HTTP_WSGI_CHECK_IMPORT);
     ngx_conf_init_msec_value(mcf->start_timeout, 60000);
     ngx_conf_init_msec_value(mcf->shutdown_timeout, 10000);
-
-    if (mcf->apps.nelts) {
-        mcf->request_id = ngx_http_get_variable_index(cf, &name);
-
-        if (mcf->request_id == NGX_ERROR) {
-            return NGX_CONF_ERROR;
-        }
-    }
 
     return ngx_http_wsgi_init_pools(cf, mcf);
 }
@@ -434,6 +466,7 @@ ngx_http_wsgi_create_loc_conf(ngx_conf_t *cf)
     /*
      * set by ngx_pcalloc():
      *
+     *     conf->pass = { { 0, NULL }, { 0, NULL }, NULL };
      *     conf->app = NULL;
      *     conf->pool = NULL;
      *     conf->params = NULL;
@@ -442,6 +475,8 @@ ngx_http_wsgi_create_loc_conf(ngx_conf_t *cf)
      *     conf->temp_path = NULL;
      */
 
+    conf->access = NGX_CONF_UNSET_PTR;
+    conf->middleware = NGX_CONF_UNSET_PTR;
     conf->script_name = NGX_CONF_UNSET_UINT;
     conf->pass_headers = NGX_CONF_UNSET;
     conf->pass_body = NGX_CONF_UNSET;
@@ -500,10 +535,8 @@ ngx_http_wsgi_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         conf->pool = prev->pool ? prev->pool : pools[0];
     }
 
-    /* "if" and "limit_except" blocks run what their location runs */
-
-    if (clcf->noname && conf->app == NULL) {
-        conf->app = prev->app;
+    if (ngx_http_wsgi_merge_apps(cf, prev, conf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
     }
 
     if (clcf->lmt_excpt && clcf->handler == NULL && conf->app) {
@@ -537,7 +570,7 @@ ngx_http_wsgi_merge_temp_path(ngx_conf_t *cf, ngx_http_wsgi_loc_conf_t *prev,
         conf->temp_path = prev->temp_path;
     }
 
-    if (conf->temp_path || conf->app == NULL) {
+    if (conf->temp_path || (conf->app == NULL && conf->access == NULL)) {
         return NGX_CONF_OK;
     }
 
@@ -558,6 +591,38 @@ ngx_http_wsgi_merge_temp_path(ngx_conf_t *cf, ngx_http_wsgi_loc_conf_t *prev,
 
 
 static char *
+ngx_http_wsgi_merge_apps(ngx_conf_t *cf, ngx_http_wsgi_loc_conf_t *prev,
+    ngx_http_wsgi_loc_conf_t *conf)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    ngx_conf_merge_ptr_value(conf->access, prev->access, NULL);
+    ngx_conf_merge_ptr_value(conf->middleware, prev->middleware, NULL);
+
+    if (conf->pass.target.data) {
+        conf->pass.middleware = conf->middleware;
+
+        conf->app = ngx_http_wsgi_get_app(cf, &conf->pass);
+        if (conf->app == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    /* "if" and "limit_except" blocks run what their location runs */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname) {
+        conf->app = prev->app;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_http_wsgi_merge_script_name(ngx_conf_t *cf, ngx_http_wsgi_loc_conf_t *prev,
     ngx_http_wsgi_loc_conf_t *conf)
 {
@@ -571,7 +636,7 @@ ngx_http_wsgi_merge_script_name(ngx_conf_t *cf, ngx_http_wsgi_loc_conf_t *prev,
                               NGX_HTTP_WSGI_SCRIPT_NAME_OFF);
 
     if (conf->script_name != NGX_HTTP_WSGI_SCRIPT_NAME_AUTO
-        || conf->app == NULL)
+        || (conf->app == NULL && conf->access == NULL))
     {
         return NGX_CONF_OK;
     }

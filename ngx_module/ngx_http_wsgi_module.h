@@ -7,12 +7,14 @@
  * function runs on the loop.
  *
  *   _module.c     directives, create and merge, start and end of the process
- *   _conf.c       the setters of directives that need more than a stock one
+ *   _conf.c       the setters of directives that need more than a stock one;
+ *                 _apps.c those that name applications
  *   _library.c    wsgi_library: finds, checks and loads libngx_wsgi.so
  *   _check.c      wsgi_check: imports the applications before they serve
  *   _process.c    one worker: the runtime, the wake-ups, the end
  *   _host.c       the host table: what Python threads may call (python)
  *   _handler.c    the life of a request
+ *   _access.c     wsgi_access: the same in the access phase
  *   _job.c        what a request leaves to Python threads, and its timer
  *   _body.c       the body of "wsgi_request_buffering off"
  *   _block.c      request -> block: _environ.c collects the CGI variables,
@@ -60,9 +62,17 @@ typedef struct {
 } ngx_http_wsgi_pool_t;
 
 
+/* What makes an application: one of two that agree in it is enough. */
+
 typedef struct {
-    ngx_str_t                       target;
+    ngx_str_t                       target;            /* no data: not set */
     ngx_str_t                       callable;          /* of a script */
+    ngx_array_t                    *middleware;        /* ngx_str_t; or NULL */
+} ngx_http_wsgi_spec_t;
+
+
+typedef struct {
+    ngx_http_wsgi_spec_t            spec;
     ngx_str_t                       name;              /* for log lines */
     ngx_uint_t                      index;
 } ngx_http_wsgi_app_t;
@@ -92,7 +102,10 @@ typedef struct {
     ngx_array_t                     pools;             /* of pointers */
     ngx_array_t                     apps;              /* of pointers */
 
-    ngx_int_t                       request_id;        /* variable's index */
+    ngx_int_t                       request_id;        /* variables' indices */
+    ngx_int_t                       remote_user;
+
+    unsigned                        access:1;          /* wsgi_access is used */
 } ngx_http_wsgi_main_conf_t;
 
 
@@ -108,7 +121,10 @@ typedef struct {
 #define NGX_HTTP_WSGI_CANCEL_RAISE   2
 
 typedef struct {
+    ngx_http_wsgi_spec_t            pass;
     ngx_http_wsgi_app_t            *app;               /* NULL: no wsgi_pass */
+    ngx_http_wsgi_app_t            *access;            /* NULL: off */
+    ngx_array_t                    *middleware;        /* ngx_str_t */
     ngx_http_wsgi_pool_t           *pool;
     ngx_array_t                    *params;
 
@@ -173,6 +189,7 @@ struct ngx_http_wsgi_message_s {
     ngx_uint_t                      spare;             /* was the loop's */
 
     ngx_str_t                       reason;
+    ngx_str_t                       user;              /* of wsgi_access */
     ngx_str_t                       body;              /* or text of a log */
     ngx_keyval_t                   *fields;            /* behind this */
 };
@@ -283,6 +300,10 @@ struct ngx_http_wsgi_ctx_s {
     uint64_t                        drained;
     uint64_t                        finished;
 
+    ngx_str_t                       user;              /* of wsgi_access */
+    ngx_int_t                       verdict;           /* of wsgi_access */
+
+    unsigned                        access:1;          /* of wsgi_access */
     unsigned                        head_sent:1;
     unsigned                        taken:1;           /* not in the queue */
     unsigned                        streamed:1;        /* see _body.c */
@@ -325,6 +346,9 @@ char *ngx_http_wsgi_set_pool(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_wsgi_set_use_pool(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 char *ngx_http_wsgi_set_pass(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_wsgi_set_access(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+char *ngx_http_wsgi_set_middleware(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 char *ngx_http_wsgi_set_param(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_wsgi_set_script_name(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -333,6 +357,10 @@ char *ngx_http_wsgi_set_script_name(ngx_conf_t *cf, ngx_command_t *cmd,
 
 char *ngx_http_wsgi_check_directory(ngx_conf_t *cf, void *post, void *data);
 char *ngx_http_wsgi_check_file(ngx_conf_t *cf, void *post, void *data);
+
+/* The application that this describes, added if it is new; NULL: no memory. */
+ngx_http_wsgi_app_t *ngx_http_wsgi_get_app(ngx_conf_t *cf,
+    ngx_http_wsgi_spec_t *spec);
 
 /* The pool of that name, made if it is not there; NULL: no memory. */
 ngx_http_wsgi_pool_t *ngx_http_wsgi_get_pool(ngx_conf_t *cf,
@@ -430,6 +458,19 @@ uint64_t ngx_http_wsgi_now(void);
 ngx_int_t ngx_http_wsgi_handler(ngx_http_request_t *r);
 
 /*
+ * A context for a request that is to run this application.  NULL: it cannot,
+ * which is logged, and the answer is 500.
+ */
+ngx_http_wsgi_ctx_t *ngx_http_wsgi_create_ctx(ngx_http_request_t *r,
+    ngx_http_wsgi_app_t *app);
+
+/*
+ * Submits the request, which has a context, and as much of its body as the
+ * application will get.  May finalize it.
+ */
+void ngx_http_wsgi_run(ngx_http_request_t *r);
+
+/*
  * The only way to end a request that has a context: lets the job go, then
  * finalizes with "rc", an NGX_* or NGX_HTTP_* code, or cuts the response if
  * its head is out and "rc" says that it failed.
@@ -469,6 +510,23 @@ void ngx_http_wsgi_body_asked(ngx_http_wsgi_job_t *job);
  */
 void ngx_http_wsgi_leave_body(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
     ngx_uint_t last);
+
+
+/* _access.c */
+
+/* Adds the handler to the access phase, if there is use for it. */
+ngx_int_t ngx_http_wsgi_init_access(ngx_conf_t *cf);
+
+/*
+ * The head of a response of an application of wsgi_access has come.
+ * NGX_DECLINED: it is to be sent; NGX_OK: the request has gone on, and "m" has
+ * been freed.
+ */
+ngx_int_t ngx_http_wsgi_decide(ngx_http_wsgi_ctx_t *ctx,
+    ngx_http_wsgi_message_t *m);
+
+/* The name that wsgi_access has given the client, in r->pool, or NULL. */
+ngx_str_t *ngx_http_wsgi_user(ngx_http_request_t *r);
 
 
 /* _job.c */

@@ -24,6 +24,8 @@ static ngx_int_t ngx_http_wsgi_configure_lists(
     ngx_http_wsgi_main_conf_t *mcf, nwsgi_config_t *conf, ngx_pool_t *pool);
 static ngx_int_t ngx_http_wsgi_configure_apps(
     ngx_http_wsgi_main_conf_t *mcf, nwsgi_config_t *conf, ngx_pool_t *pool);
+static ngx_int_t ngx_http_wsgi_configure_middleware(ngx_array_t *middleware,
+    nwsgi_app_conf_t *app, ngx_pool_t *pool);
 static void ngx_http_wsgi_wake_handler(ngx_event_t *ev);
 static void ngx_http_wsgi_posted_handler(ngx_event_t *ev);
 static void ngx_http_wsgi_receive(void);
@@ -73,7 +75,7 @@ ngx_http_wsgi_init_process(ngx_cycle_t *cycle)
 
         ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
                       "this worker cannot run Python, locations with "
-                      "\"wsgi_pass\" answer 500");
+                      "\"wsgi_pass\" or \"wsgi_access\" answer 500");
     }
 
     return NGX_OK;
@@ -275,8 +277,15 @@ ngx_http_wsgi_configure_apps(ngx_http_wsgi_main_conf_t *mcf,
     for (i = 0; i < mcf->apps.nelts; i++) {
         app[i].size = sizeof(nwsgi_app_conf_t);
         app[i].preload = mcf->preload;
-        app[i].target = (char *) apps[i]->target.data;
-        app[i].callable = (char *) apps[i]->callable.data;
+        app[i].target = (char *) apps[i]->spec.target.data;
+        app[i].callable = (char *) apps[i]->spec.callable.data;
+
+        if (ngx_http_wsgi_configure_middleware(apps[i]->spec.middleware,
+                                               &app[i], pool)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
     }
 
     pools = mcf->pools.elts;
@@ -287,6 +296,36 @@ ngx_http_wsgi_configure_apps(ngx_http_wsgi_main_conf_t *mcf,
         pl[i].queue = pools[i]->queue;
         pl[i].name = (char *) pools[i]->name.data;
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_configure_middleware(ngx_array_t *middleware,
+    nwsgi_app_conf_t *app, ngx_pool_t *pool)
+{
+    ngx_str_t    *name;
+    ngx_uint_t    i;
+    const char  **names;
+
+    if (middleware == NULL) {
+        return NGX_OK;
+    }
+
+    names = ngx_palloc(pool, middleware->nelts * sizeof(char *));
+    if (names == NULL) {
+        return NGX_ERROR;
+    }
+
+    name = middleware->elts;
+
+    for (i = 0; i < middleware->nelts; i++) {
+        names[i] = (char *) name[i].data;
+    }
+
+    app->middleware = names;
+    app->nmiddleware = middleware->nelts;
 
     return NGX_OK;
 }

@@ -29,6 +29,11 @@ ngx_http_wsgi_send(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
     last = m->flags & NWSGI_SEND_LAST;
 
     if (m->flags & NWSGI_SEND_HEAD) {
+
+        if (ctx->access && ngx_http_wsgi_decide(ctx, m) == NGX_OK) {
+            return;
+        }
+
         rc = ngx_http_wsgi_send_head(ctx, m);
 
         if (rc == NGX_ERROR || rc > NGX_OK) {

@@ -29,9 +29,7 @@ func Decode(from unsafe.Pointer) *config.Config {
 		Executable:      C.GoString(c.executable),
 		Directory:       C.GoString(c.directory),
 	}
-	for _, path := range unsafe.Slice(c.path, c.npath) {
-		conf.Path = append(conf.Path, C.GoString(path))
-	}
+	conf.Path = strs(c.path, c.npath)
 	for _, env := range unsafe.Slice(c.env, c.nenv) {
 		conf.Env = append(conf.Env, config.Env{
 			Name: C.GoString(env.name), Value: C.GoString(env.value),
@@ -48,11 +46,19 @@ func Decode(from unsafe.Pointer) *config.Config {
 		conf.Apps = append(conf.Apps, config.App{
 			Target:     C.GoString(app.target),
 			Callable:   C.GoString(app.callable),
-			Middleware: C.GoString(app.middleware),
+			Middleware: strs(app.middleware, app.nmiddleware),
 			Preload:    app.preload != 0,
 		})
 	}
 	return conf
+}
+
+func strs(from **C.char, n C.uint32_t) []string {
+	var list []string
+	for _, s := range unsafe.Slice(from, n) {
+		list = append(list, C.GoString(s))
+	}
+	return list
 }
 
 // encode makes a nwsgi_config_t in C's memory.  It is not freed: Python refers
@@ -75,15 +81,11 @@ func encode(conf *config.Config) *C.nwsgi_config_t {
 		executable:       cstring(conf.Executable),
 		directory:        cstring(conf.Directory),
 	}
-	path := alloc[*C.char](len(conf.Path))
-	for i, dir := range conf.Path {
-		path[i] = C.CString(dir)
-	}
 	env := alloc[C.nwsgi_env_t](len(conf.Env))
 	for i, e := range conf.Env {
 		env[i] = C.nwsgi_env_t{name: C.CString(e.Name), value: C.CString(e.Value)}
 	}
-	c.path, c.env = unsafe.SliceData(path), unsafe.SliceData(env)
+	c.path, c.env = cstrings(conf.Path), unsafe.SliceData(env)
 	encodePools(c, conf.Pools)
 	encodeApps(c, conf.Apps)
 	return c
@@ -106,10 +108,11 @@ func encodeApps(c *C.nwsgi_config_t, from []config.App) {
 	apps := alloc[C.nwsgi_app_conf_t](len(from))
 	for i, app := range from {
 		apps[i] = C.nwsgi_app_conf_t{
-			size:       C.uint32_t(unsafe.Sizeof(apps[i])),
-			target:     C.CString(app.Target),
-			callable:   cstring(app.Callable),
-			middleware: cstring(app.Middleware),
+			size:        C.uint32_t(unsafe.Sizeof(apps[i])),
+			target:      C.CString(app.Target),
+			callable:    cstring(app.Callable),
+			middleware:  cstrings(app.Middleware),
+			nmiddleware: C.uint32_t(len(app.Middleware)),
 		}
 		if app.Preload {
 			apps[i].preload = 1
@@ -131,4 +134,12 @@ func cstring(s string) *C.char {
 		return nil
 	}
 	return C.CString(s)
+}
+
+func cstrings(from []string) **C.char {
+	list := alloc[*C.char](len(from))
+	for i, s := range from {
+		list[i] = C.CString(s)
+	}
+	return unsafe.SliceData(list)
 }

@@ -27,7 +27,7 @@ func TestConfigurationSurvivesC(t *testing.T) {
 		Env:             []config.Env{{Name: "A", Value: "1"}, {Name: "B", Value: ""}},
 		Pools:           []config.Pool{{Name: "default", Threads: 8, Queue: 256}, {Name: "p", Threads: 1}},
 		Apps: []config.App{
-			{Target: "app:wsgi", Preload: true, Middleware: "m:wrap"},
+			{Target: "app:wsgi", Preload: true, Middleware: []string{"m:wrap", "n:wrap"}},
 			{Target: "/srv/x.py", Callable: "run"},
 		},
 	}

@@ -122,3 +122,23 @@ func TestAccess(t *testing.T) {
 		assert.Equal(t, uint32(204), r.Status)
 	}
 }
+
+// A name that nginx cannot have is a failure, and lets nobody in.
+func TestAccessBadUser(t *testing.T) {
+	for value, reason := range map[string]string{
+		"7":                       "REMOTE_USER must be str, not int",
+		"None":                    "REMOTE_USER must be str, not NoneType",
+		"'\\u017d'":               "REMOTE_USER contains a character above",
+		"'max\\r\\nX-Admin: yes'": "'REMOTE_USER' contains the control character 0x0d",
+	} {
+		for _, result := range []string{"[]", "[b'yes']", "iter([b'yes'])"} {
+			r := hosttest.Run(t, hosttest.Request{
+				Access: true,
+				App: function("environ['REMOTE_USER'] = " + value +
+					"\nstart_response('200 Yes', [])\nreturn " + result),
+			})
+			assert.Zero(t, r.Status, value)
+			assert.Contains(t, r.LogText(), reason, value)
+		}
+	}
+}

@@ -50,7 +50,7 @@ class App:
         self.index = index
         self.target = target
         self.attribute = attribute
-        self.middleware = middleware
+        self.middleware = middleware.split(" ") if middleware else ()
         self.value = None
         self.owner = {}
         self.done = threading.Event()
@@ -83,7 +83,9 @@ class App:
         importing(self.index, me)
         try:
             value = resolve(self.target, self.attribute)
-            self.value = wrap(self.middleware, value) if self.middleware else value
+            for name in reversed(self.middleware):
+                value = wrap(name, value)
+            self.value = value
         except BaseException as exc:
             self.failure = brief(exc)
             self.failed = monotonic()
@@ -113,7 +115,8 @@ def start():
 
 
 def add(target, path, middleware):
-    """The next application of the configuration."""
+    """The next application of the configuration.  "middleware" is None or
+    names with spaces between them, the outermost first."""
     _apps.append(App(len(_apps), target, path, middleware))
 
 
@@ -155,16 +158,20 @@ def resolve(target, path):
 
 def wrap(target, app):
     """Middleware, "module:callable", around an application."""
+    what = f'the middleware "{target}"'
     name, _, path = target.partition(":")
-    module = import_module(name)
-    factory = attribute(module, path or "application")
+    try:
+        factory = attribute(import_module(name), path)
+        value = factory(app) if callable(factory) else None
+    except LoadError as exc:
+        raise LoadError(f"{what}: {exc}") from None
+    except Exception as exc:
+        raise LoadError(f"{what} raised {brief(exc)}") from exc
     if not callable(factory):
-        raise LoadError(f'the middleware "{target}" is {kind(factory)}')
-    value = factory(app)
+        raise LoadError(f"{what} is {kind(factory)}, which cannot be called")
     if not callable(value):
         raise LoadError(
-            f'the middleware "{target}" returned {kind(value)},'
-            " which is not a WSGI application"
+            f"{what} returned {kind(value)}, which is not a WSGI application"
         )
     return value
 
@@ -260,7 +267,8 @@ def failure(index, phase, exc):
     app = f'application "{_apps[index]}"' if index >= 0 else "Python"
     if phase == "import":
         if isinstance(exc, LoadError):
-            return f"{app} cannot be loaded: {exc}"
+            cause = f"\n{trace(exc.__cause__)}" if exc.__cause__ else ""
+            return f"{app} cannot be loaded: {exc}{cause}".rstrip("\n")
         if isinstance(exc, SyntaxError) and exc.filename:
             place = f"{exc.filename}, line {exc.lineno}"
             return f"{app} cannot be loaded: {place}: {brief(exc)}\n{trace(exc)}"

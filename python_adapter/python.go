@@ -88,7 +88,8 @@ func (p *Python) startBoot() error {
 		return err
 	}
 	for _, app := range p.apps {
-		if err := p.do("add", app.Target, app.Callable, app.Middleware); err != nil {
+		middleware := strings.Join(app.Middleware, " ")
+		if err := p.do("add", app.Target, app.Callable, middleware); err != nil {
 			return err
 		}
 	}

@@ -12,8 +12,6 @@
 static int wsgi_head_status(wsgi_head_t *head, PyObject *status);
 static int wsgi_head_add(wsgi_request_t *request, wsgi_head_t *head,
     PyObject *item);
-static int wsgi_head_text(PyObject *str, const char *what, const char **p,
-    uint32_t *len);
 static int wsgi_head_length(wsgi_head_t *head, const nwsgi_field_t *field);
 static void wsgi_head_hop_by_hop(wsgi_request_t *request, PyObject *name);
 static int wsgi_head_reserve(wsgi_head_t *head, Py_ssize_t n);
@@ -141,9 +139,7 @@ wsgi_head_add(wsgi_request_t *request, wsgi_head_t *head, PyObject *item)
 }
 
 
-/* The latin-1 bytes of a str, borrowed from it (PEP 3333, "Unicode Issues"). */
-
-static int
+int
 wsgi_head_text(PyObject *str, const char *what, const char **p, uint32_t *len)
 {
     if (!PyUnicode_Check(str)) {

@@ -227,6 +227,14 @@ int wsgi_head_set(wsgi_request_t *request, PyObject *status,
 /* The fields alone; "head" is empty or was cleared. */
 int wsgi_head_fields(wsgi_request_t *request, wsgi_head_t *head,
     PyObject *headers);
+
+/*
+ * The latin-1 bytes of a str, borrowed from it (PEP 3333, "Unicode Issues").
+ * 0; -1: it is none, or has other characters, the exception says so of "what".
+ */
+int wsgi_head_text(PyObject *str, const char *what, const char **p,
+    uint32_t *len);
+
 void wsgi_head_clear(wsgi_head_t *head);
 void wsgi_head_free(wsgi_head_t *head);
 

@@ -19,8 +19,8 @@
 
 static int wsgi_response_no_body(const wsgi_request_t *request);
 static int wsgi_response_send(wsgi_request_t *request, nwsgi_message_t *msg);
-static void wsgi_response_head(wsgi_request_t *request, nwsgi_message_t *msg);
-static void wsgi_response_user(wsgi_request_t *request, nwsgi_message_t *msg);
+static int wsgi_response_head(wsgi_request_t *request, nwsgi_message_t *msg);
+static int wsgi_response_user(wsgi_request_t *request, nwsgi_message_t *msg);
 static void wsgi_response_excess(wsgi_request_t *request);
 
 
@@ -57,8 +57,10 @@ wsgi_response_chunk(wsgi_request_t *request, PyObject *chunk)
 
     memset(&msg, 0, sizeof(nwsgi_message_t));
 
-    if (request->state == WSGI_STARTED) {
-        wsgi_response_head(request, &msg);
+    if (request->state == WSGI_STARTED
+        && wsgi_response_head(request, &msg) != 0)
+    {
+        return -1;
     }
 
     if (wsgi_response_no_body(request)) {
@@ -126,7 +128,9 @@ wsgi_response_file(wsgi_request_t *request, PyObject *result)
         return 0;
     }
 
-    wsgi_response_head(request, &msg);
+    if (wsgi_response_head(request, &msg) != 0) {
+        return -1;
+    }
 
     msg.flags |= NWSGI_SEND_FILE|NWSGI_SEND_LAST;
     msg.body_len = (uint64_t) request->left;
@@ -174,7 +178,10 @@ wsgi_response_end(wsgi_request_t *request)
             wsgi_response_length(request, 0);
         }
 
-        wsgi_response_head(request, &msg);
+        if (wsgi_response_head(request, &msg) != 0) {
+            return -1;
+        }
+
         break;
 
     case WSGI_SENT:
@@ -252,7 +259,7 @@ wsgi_response_send(wsgi_request_t *request, nwsgi_message_t *msg)
 }
 
 
-static void
+static int
 wsgi_response_head(wsgi_request_t *request, nwsgi_message_t *msg)
 {
     wsgi_head_t  *head;
@@ -271,26 +278,37 @@ wsgi_response_head(wsgi_request_t *request, nwsgi_message_t *msg)
     msg->content_length = (head->code == 204) ? -1 : head->content_length;
 
     if (request->environ && head->code < 300) {
-        wsgi_response_user(request, msg);
+        return wsgi_response_user(request, msg);
     }
+
+    return 0;
 }
 
 
-/* What an application of wsgi_access has made of REMOTE_USER; borrowed. */
+/*
+ * What an application of wsgi_access has made of REMOTE_USER; borrowed.  A name
+ * that cannot be passed on is an error: nobody is let in under another one.
+ */
 
-static void
+static int
 wsgi_response_user(wsgi_request_t *request, nwsgi_message_t *msg)
 {
     PyObject  *user;
 
-    user = PyDict_GetItemString(request->environ, "REMOTE_USER");
+    static const char  name[] = "REMOTE_USER";
 
-    if (user && PyUnicode_Check(user)
-        && PyUnicode_KIND(user) == PyUnicode_1BYTE_KIND)
-    {
-        msg->user = (const char *) PyUnicode_1BYTE_DATA(user);
-        msg->user_len = (uint32_t) PyUnicode_GET_LENGTH(user);
+    user = PyDict_GetItemString(request->environ, name);
+
+    if (user == NULL) {
+        return 0;
     }
+
+    if (wsgi_head_text(user, name, &msg->user, &msg->user_len) != 0) {
+        return -1;
+    }
+
+    return wsgi_validate_value((const uint8_t *) name, sizeof(name) - 1,
+                               (const uint8_t *) msg->user, msg->user_len);
 }
 
 

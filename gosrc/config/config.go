@@ -40,9 +40,9 @@ type Pool struct {
 
 // App is a WSGI application.
 type App struct {
-	Target     string // "module:callable", "/path/script.py", ...
-	Callable   string // of a script
-	Middleware string // "module:callable", called with the application
+	Target     string   // "module:callable", "/path/script.py", ...
+	Callable   string   // of a script
+	Middleware []string // "module:callable"; the first is the outermost
 	Preload    bool
 }
 

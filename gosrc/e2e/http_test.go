@@ -114,7 +114,7 @@ func certificate(t *testing.T) (option, option, *x509.CertPool) {
 }
 
 // startHTTP2 starts the kitchen behind TLS and returns a client of HTTP/2.
-func startHTTP2(t *testing.T) (*instance, *http.Client) {
+func startHTTP2(t *testing.T, directives ...string) (*instance, *http.Client) {
 	t.Helper()
 	cert, key, pool := certificate(t)
 	n := start(t, `
@@ -124,6 +124,7 @@ func startHTTP2(t *testing.T) (*instance, *http.Client) {
     server {
         listen {{.Addr}};
         listen {{.Addr2}} ssl http2;
+        `+strings.Join(directives, "\n")+`
         location / { wsgi_pass kitchen; }
         location = /nginx { return 200 "nginx"; }
     }`, cert, key)

@@ -130,6 +130,7 @@ class Middleware(Case):
                 def outer(self, app):
                     return lambda e, s: "outer " + app(e, s)
             layers = Layers()
+            def second(app): return lambda e, s: "second " + app(e, s)
             def nothing(app): pass
             def broken(app): raise ValueError("no layer")
             """,
@@ -139,17 +140,30 @@ class Middleware(Case):
         index = self.add("app_mw", middleware="app_mw:layers.outer")
         self.assertEqual(boot.load(index)(0, 0), "outer inner")
 
+    def test_the_first_is_the_outermost(self):
+        index = self.add("app_mw", middleware="app_mw:layers.outer app_mw:second")
+        self.assertEqual(boot.load(index)(0, 0), "outer second inner")
+
     def test_refusals(self):
         for name, words in (
             ("app_mw:nothing", 'the middleware "app_mw:nothing" returned None, which'),
             ("app_mw:layers", 'the middleware "app_mw:layers" is an object of type'),
-            ("app_mw:missing", 'has no attribute "missing"'),
-            ("app_nosuch:x", "No module named 'app_nosuch'"),
-            ("app_mw:broken", "^no layer"),
+            ("app_mw:layers", ", which cannot be called$"),
+            ("app_mw:missing", '"app_mw:missing": .* has no attribute "missing"'),
+            ("app_nosuch:x", "\"app_nosuch:x\": No module named 'app_nosuch'"),
+            ("app_mw:broken", '"app_mw:broken" raised ValueError: no layer$'),
         ):
             index = self.add("app_mw", middleware=name)
             with self.assertRaisesRegex(Exception, words):
                 boot.load(index)
+
+    def test_a_failure_has_its_traceback(self):
+        index = self.add("app_mw", middleware="app_mw:broken")
+        with self.assertRaises(boot.LoadError) as caught:
+            boot.load(index)
+        words = boot.failure(index, "import", caught.exception)
+        self.assertRegex(words, '^application "app_mw" cannot be loaded: the middlew')
+        self.assertRegex(words, r'app_mw\.py", line \d+, in broken')
 
 
 class Files(Case):
