@@ -284,7 +284,10 @@ ngx_http_wsgi_fill_body(ngx_http_wsgi_build_t *b, nwsgi_block_t *block,
 
     for (cl = b->request->request_body->bufs; cl; cl = cl->next) {
         buf = cl->buf;
-        p = ngx_cpymem(p, buf->pos, buf->last - buf->pos);
+
+        if (buf->pos < buf->last) {
+            p = ngx_cpymem(p, buf->pos, buf->last - buf->pos);
+        }
     }
 }
 
