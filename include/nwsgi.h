@@ -30,7 +30,7 @@
 
 
 /* Raised whenever a struct or a contract below changes its meaning. */
-#define NWSGI_ABI  3
+#define NWSGI_ABI  4
 
 /*
  * The library carries this text, followed by the decimal ABI number and a NUL,

@@ -122,4 +122,14 @@ func TestMiddlewareConfig(t *testing.T) {
 		assert.False(t, ok, conf)
 		assert.Contains(t, out, says, conf)
 	}
+
+	out, ok := check(t, "wsgi_check import; wsgi_python_path {{.Apps}};"+
+		inLocation("wsgi_middleware layers:fails; wsgi_pass layers;"))
+	assert.False(t, ok)
+	assert.Contains(t, out, `the middleware "layers:fails" raised ValueError`)
+
+	out, ok = check(t, "wsgi_check import; wsgi_python_path {{.Apps}}; wsgi_access no.such;"+
+		inLocation("wsgi_pass layers;"))
+	assert.False(t, ok)
+	assert.Contains(t, out, `application "no.such" cannot be loaded`)
 }
