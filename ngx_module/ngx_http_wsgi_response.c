@@ -167,13 +167,6 @@ ngx_http_wsgi_write_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
 
-    /* a pause that limit_rate made is over: nginx before 1.19.5 leaves it */
-
-    if (wev->timedout && wev->delayed) {
-        wev->timedout = 0;
-        wev->delayed = 0;
-    }
-
     if (wev->timedout) {
         c->timedout = 1;
         ngx_connection_error(c, NGX_ETIMEDOUT, "client timed out");
