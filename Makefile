@@ -23,8 +23,8 @@ need = @test -n "$(wildcard $(1))" \
 all: module library  ## the module and the library (the default)
 
 help:  ## this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## /\1|/p' Makefile \
-	    | awk -F '|' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9][a-z0-9 -]*\):.*## /\1|/p' Makefile \
+	    | awk -F '|' '{ printf "  make %-18s %s\n", $$1, $$2 }'
 	@echo "  BUILD=debug|release|asan selects how all is compiled"
 
 
@@ -130,6 +130,9 @@ e2e: all venv  ## tests with a real nginx
 	$(call need,gosrc/e2e/*_test.go)
 	$(ENV) go test -tags e2e -count=1 -timeout 20m ./gosrc/e2e/...
 
+asan tsan valgrind: build/nginx/objs/Makefile  ## the module alone, under a checker
+	@ci/try-module.sh $@
+
 bench: all venv  ## CPU per request, rates and memory, as a table
 	$(call need,gosrc/bench/*.go)
 	$(ENV) go run ./gosrc/bench
@@ -175,5 +178,5 @@ clean:  ## remove build/
 
 FORCE:
 
-.PHONY: all help module nginx library test unit adapter e2e bench demo venv \
-    go-modules check lint docs install clean FORCE
+.PHONY: all help module nginx library test unit adapter e2e asan tsan valgrind \
+    bench demo venv go-modules check lint docs install clean FORCE
