@@ -29,9 +29,9 @@ typedef struct wsgi_input_s    wsgi_input_t;
 
 
 /*
- * A callable bound to the present request.  "request" is cut when the response has ended, so that a
- * callable which the application kept raises instead of reaching a request
- * that is no more.
+ * A callable bound to the present request.  "request" is cut when the response
+ * has ended, so that a callable which the application kept raises instead of
+ * reaching a request that is no more.
  */
 
 typedef struct {

@@ -23,7 +23,6 @@ typedef struct {
 extern const nwsgi_host_t  hosttest_host;
 
 
-
 static inline int32_t
 hosttest_submit(const nwsgi_runtime_t *rt, hosttest_job_t *job)
 {
