@@ -61,12 +61,26 @@ func probe(text string) int {
 // "refused: " and why.
 func started(t *testing.T, expression string, conf config.Config) string {
 	t.Helper()
+	conf = probed(t, "os.write(1, str("+expression+").encode())", conf)
+	out, err := run(t, conf)
+	require.NoError(t, err, "%s", out)
+	return out
+}
+
+// probed adds a script to the configuration.
+func probed(t *testing.T, statement string, conf config.Config) config.Config {
+	t.Helper()
 	script := filepath.Join(t.TempDir(), "probe.py")
-	source := "import os, sys\nos.write(1, str(" + expression + ").encode())\napplication = print\n"
+	source := "import os, sys\n" + statement + "\napplication = print\n"
 	require.NoError(t, os.WriteFile(script, []byte(source), 0o600))
 	conf.Pools = []config.Pool{{Name: "default", Threads: 1}}
 	conf.Apps = []config.App{{Target: script}}
 	conf.StartTimeout, conf.ShutdownTimeout = time.Minute, time.Minute
+	return conf
+}
+
+func run(t *testing.T, conf config.Config) (string, error) {
+	t.Helper()
 	text, err := json.Marshal(conf)
 	require.NoError(t, err)
 	cmd := exec.Command(os.Args[0])
@@ -74,8 +88,7 @@ func started(t *testing.T, expression string, conf config.Config) string {
 		probing + "=" + string(text), "LANG=C", "ASAN_OPTIONS=" + os.Getenv("ASAN_OPTIONS"),
 	}
 	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return string(out)
+	return string(out), err
 }
 
 // ask asks the interpreter that was configured.
@@ -200,4 +213,18 @@ func TestStandardLibraryThatIsBroken(t *testing.T) {
 	home := filepath.Dir(filepath.Dir(lib))
 	got := started(t, "0", config.Config{Home: home})
 	assert.Contains(t, got, fmt.Sprintf("refused: Python %s of %q does not start: ", version(t), home))
+}
+
+// A fault in C code ends the process by its signal, and without Go's stacks.
+func TestFaultInC(t *testing.T) {
+	for _, statement := range []string{
+		"import ctypes; ctypes.string_at(0)",
+		"import ctypes, threading; t = threading.Thread(target=ctypes.string_at, args=(0,)); t.start(); t.join()",
+	} {
+		out, err := run(t, probed(t, statement, config.Config{}))
+		var exit *exec.ExitError
+		require.ErrorAs(t, err, &exit)
+		assert.Equal(t, "signal: segmentation fault", strings.TrimSuffix(exit.Error(), " (core dumped)"))
+		assert.Empty(t, out)
+	}
 }
