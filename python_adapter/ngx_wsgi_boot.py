@@ -262,6 +262,10 @@ def expire(index, ident, why):
 # ---- words for the error log ----
 
 
+def breathe():
+    """Lets Python do, at the call, what it does between two instructions."""
+
+
 def failure(index, phase, exc):
     """What happened, in one line, then the traceback, where it tells more."""
     app = f'application "{_apps[index]}"' if index >= 0 else "Python"

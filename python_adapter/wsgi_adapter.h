@@ -56,6 +56,7 @@ PyObject *wsgi_module_create(void);
  *                                   happened", then the traceback
  *   stack(ident)                 -> str: the Python stack of that thread
  *   thread_started(name)         -> None; in each new thread of a pool
+ *   breathe()                    -> None; see wsgi_call.c
  *   file_range(file)             -> (descriptor, offset, length) of a regular
  *                                   file from its position on, or None
  *

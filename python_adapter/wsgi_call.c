@@ -15,12 +15,17 @@
 #include "wsgi_python.h"
 
 
+/* Chunks between two looks at what others want. */
+#define WSGI_CALL_BREATH  64
+
+
 static int wsgi_call_run(wsgi_request_t *request);
 static PyObject *wsgi_call_application(wsgi_request_t *request);
 static PyObject *wsgi_call_load(uint32_t index);
 static int wsgi_call_body(wsgi_request_t *request, PyObject *result);
 static int wsgi_call_items(wsgi_request_t *request, PyObject *result);
 static int wsgi_call_iterate(wsgi_request_t *request, PyObject *result);
+static int wsgi_call_chunk(wsgi_request_t *request, PyObject *chunk);
 static void wsgi_call_finish(wsgi_request_t *request, int32_t result);
 static int wsgi_call_expected(wsgi_request_t *request, PyObject *exception);
 static void wsgi_call_log(wsgi_request_t *request, PyObject *text);
@@ -235,7 +240,7 @@ wsgi_call_items(wsgi_request_t *request, PyObject *result)
     for (i = 0; i < PySequence_Fast_GET_SIZE(result); i++) {
 
         item = Py_NewRef(PySequence_Fast_GET_ITEM(result, i));
-        rc = wsgi_response_chunk(request, item);
+        rc = wsgi_call_chunk(request, item);
         Py_DECREF(item);
 
         if (rc != 0) {
@@ -277,13 +282,42 @@ wsgi_call_iterate(wsgi_request_t *request, PyObject *result)
             wsgi_response_length(request, PyBytes_GET_SIZE(chunk));
         }
 
-        rc = wsgi_response_chunk(request, chunk);
+        rc = wsgi_call_chunk(request, chunk);
         Py_DECREF(chunk);
     }
 
     Py_DECREF(iterator);
 
     return rc;
+}
+
+
+/*
+ * An iterator made in C, as itertools.repeat(b""), never comes to where Python
+ * hands over the GIL and raises what wsgi_thread_interrupt() has set; the call
+ * of a Python function does.  Nor do empty chunks tell that nobody waits.
+ */
+
+static int
+wsgi_call_chunk(wsgi_request_t *request, PyObject *chunk)
+{
+    PyObject  *rv;
+
+    if (++request->chunks % WSGI_CALL_BREATH == 0) {
+
+        rv = PyObject_CallMethod(wsgi.boot, "breathe", NULL);
+        if (rv == NULL) {
+            return -1;
+        }
+
+        Py_DECREF(rv);
+
+        if (wsgi_host->gone(request->job)) {
+            request->gone = 1;
+        }
+    }
+
+    return wsgi_response_chunk(request, chunk);
 }
 
 

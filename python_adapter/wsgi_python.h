@@ -88,6 +88,7 @@ struct wsgi_request_s {
     int                    gone;        /* nobody wants the response any more */
     int                    handed;      /* the result is the host's to close */
     int64_t                left;        /* of Content-Length; -1: not known */
+    uint32_t               chunks;      /* that the iterable gave, also empty */
 };
 
 
