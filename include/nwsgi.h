@@ -248,7 +248,9 @@ typedef struct {
 
     /*
      * python.  Sends a 103 (Early Hints) response with these fields, which are
-     * borrowed.  NULL when this nginx cannot send them.
+     * borrowed and validated; before the head only.  NULL when this nginx
+     * cannot send them.  NWSGI_OK; NWSGI_GONE; or NWSGI_ERROR: dropped, there
+     * were too many of them, which has been logged, or there is no memory.
      */
     int32_t        (*early_hints)(nwsgi_job_t *job,
                                   const nwsgi_field_t *fields,

@@ -47,4 +47,13 @@
 #endif
 
 
+/* Since 1.29 nginx sends 103 (Early Hints). */
+
+#if (nginx_version >= 1029000)
+#define NGX_HTTP_WSGI_EARLY_HINTS  1
+#else
+#define NGX_HTTP_WSGI_EARLY_HINTS  0
+#endif
+
+
 #endif /* _NGX_HTTP_WSGI_COMPAT_H_INCLUDED_ */

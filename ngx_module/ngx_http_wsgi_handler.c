@@ -257,17 +257,24 @@ ngx_http_wsgi_watch_client(ngx_http_request_t *r)
 
 
 void
+ngx_http_wsgi_leave(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
+{
+    ngx_http_wsgi_detach(ctx);
+
+    if (!r->discard_body) {
+        r->read_event_handler = ngx_http_block_reading;
+    }
+}
+
+
+void
 ngx_http_wsgi_finalize(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
     ngx_int_t rc)
 {
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "finalize wsgi request: %i", rc);
 
-    ngx_http_wsgi_detach(ctx);
-
-    if (!r->discard_body) {
-        r->read_event_handler = ngx_http_block_reading;
-    }
+    ngx_http_wsgi_leave(r, ctx);
 
     r->connection->log->action = "sending to client";
 
@@ -297,9 +304,16 @@ ngx_http_wsgi_cut(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
 {
     ngx_int_t  rc;
 
+    /* all that was to come has: HEAD, auth_request, mirror */
+
+    if (r->header_only) {
+        ngx_http_finalize_request(r, NGX_OK);
+        return;
+    }
+
     r->keepalive = 0;
 
-    if (r != r->main || r->header_only || ngx_http_wsgi_reset(r) == NGX_OK) {
+    if (r != r->main || ngx_http_wsgi_reset(r) == NGX_OK) {
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
     }

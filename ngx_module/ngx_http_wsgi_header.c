@@ -3,36 +3,21 @@
  * Copyright (C) the ngx_wsgi authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The head of a response.  nginx's filters do not read header lines, they read
- * fields of r->headers_out: a table says which, as for upstream servers.
+ * Header fields of applications.  nginx's filters do not read header lines, they
+ * read fields of r->headers_out: a table says which, as for upstream servers.
  */
 
 
-#include "ngx_http_wsgi_module.h"
+#include "ngx_http_wsgi_header.h"
 
 
-typedef ngx_int_t (*ngx_http_wsgi_header_pt)(ngx_http_request_t *r,
-    ngx_keyval_t *field, ngx_uint_t offset);
-
-
-typedef struct {
-    ngx_str_t                name;
-    ngx_http_wsgi_header_pt  handler;
-    ngx_uint_t               offset;
-} ngx_http_wsgi_header_t;
-
-
-static ngx_int_t ngx_http_wsgi_set_status(ngx_http_request_t *r,
-    ngx_http_wsgi_message_t *m);
-static ngx_int_t ngx_http_wsgi_copy_fields(ngx_http_request_t *r,
-    ngx_http_wsgi_message_t *m);
-static ngx_int_t ngx_http_wsgi_set_header(ngx_http_request_t *r,
-    ngx_keyval_t *field);
 static ngx_table_elt_t *ngx_http_wsgi_push_header(ngx_http_request_t *r,
     ngx_keyval_t *field);
 static ngx_int_t ngx_http_wsgi_set_single(ngx_http_request_t *r,
     ngx_keyval_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_multi(ngx_http_request_t *r,
+    ngx_keyval_t *field, ngx_uint_t offset);
+static ngx_int_t ngx_http_wsgi_set_challenge(ngx_http_request_t *r,
     ngx_keyval_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_content_type(ngx_http_request_t *r,
     ngx_keyval_t *field, ngx_uint_t offset);
@@ -40,197 +25,119 @@ static ngx_int_t ngx_http_wsgi_set_last_modified(ngx_http_request_t *r,
     ngx_keyval_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_location(ngx_http_request_t *r,
     ngx_keyval_t *field, ngx_uint_t offset);
+static ngx_int_t ngx_http_wsgi_set_limit_rate(ngx_http_request_t *r,
+    ngx_keyval_t *field, ngx_uint_t offset);
+static ngx_int_t ngx_http_wsgi_set_buffering(ngx_http_request_t *r,
+    ngx_keyval_t *field, ngx_uint_t offset);
+static ngx_int_t ngx_http_wsgi_set_charset(ngx_http_request_t *r,
+    ngx_keyval_t *field, ngx_uint_t offset);
 
 
-static ngx_http_wsgi_header_t  ngx_http_wsgi_headers[] = {
+ngx_http_wsgi_header_t  ngx_http_wsgi_headers[] = {
 
     { ngx_string("Content-Type"),
-      ngx_http_wsgi_set_content_type, 0 },
+      ngx_http_wsgi_set_content_type,
+      0,
+      NGX_HTTP_WSGI_FIELD_SINGLE|NGX_HTTP_WSGI_FIELD_REDIRECT },
 
     { ngx_string("Content-Encoding"),
       ngx_http_wsgi_set_single,
-      offsetof(ngx_http_headers_out_t, content_encoding) },
+      offsetof(ngx_http_headers_out_t, content_encoding),
+      NGX_HTTP_WSGI_FIELD_SINGLE },
 
     { ngx_string("Content-Range"),
       ngx_http_wsgi_set_single,
-      offsetof(ngx_http_headers_out_t, content_range) },
+      offsetof(ngx_http_headers_out_t, content_range),
+      NGX_HTTP_WSGI_FIELD_SINGLE },
+
+    { ngx_string("Content-Disposition"),
+      ngx_http_wsgi_set_line,
+      0,
+      NGX_HTTP_WSGI_FIELD_REDIRECT },
+
+    { ngx_string("Set-Cookie"),
+      ngx_http_wsgi_set_line,
+      0,
+      NGX_HTTP_WSGI_FIELD_REDIRECT },
 
     { ngx_string("Date"),
       ngx_http_wsgi_set_single,
-      offsetof(ngx_http_headers_out_t, date) },
+      offsetof(ngx_http_headers_out_t, date),
+      NGX_HTTP_WSGI_FIELD_SINGLE },
 
     { ngx_string("Server"),
       ngx_http_wsgi_set_single,
-      offsetof(ngx_http_headers_out_t, server) },
+      offsetof(ngx_http_headers_out_t, server),
+      NGX_HTTP_WSGI_FIELD_SINGLE },
 
     { ngx_string("Location"),
       ngx_http_wsgi_set_location,
-      offsetof(ngx_http_headers_out_t, location) },
+      offsetof(ngx_http_headers_out_t, location),
+      NGX_HTTP_WSGI_FIELD_SINGLE },
 
     { ngx_string("Refresh"),
       ngx_http_wsgi_set_single,
-      offsetof(ngx_http_headers_out_t, refresh) },
+      offsetof(ngx_http_headers_out_t, refresh),
+      NGX_HTTP_WSGI_FIELD_SINGLE },
 
     { ngx_string("Last-Modified"),
       ngx_http_wsgi_set_last_modified,
-      offsetof(ngx_http_headers_out_t, last_modified) },
+      offsetof(ngx_http_headers_out_t, last_modified),
+      NGX_HTTP_WSGI_FIELD_SINGLE },
 
     { ngx_string("ETag"),
       ngx_http_wsgi_set_single,
-      offsetof(ngx_http_headers_out_t, etag) },
+      offsetof(ngx_http_headers_out_t, etag),
+      NGX_HTTP_WSGI_FIELD_SINGLE },
 
     { ngx_string("Expires"),
       ngx_http_wsgi_set_single,
-      offsetof(ngx_http_headers_out_t, expires) },
+      offsetof(ngx_http_headers_out_t, expires),
+      NGX_HTTP_WSGI_FIELD_SINGLE|NGX_HTTP_WSGI_FIELD_REDIRECT },
 
     { ngx_string("Accept-Ranges"),
       ngx_http_wsgi_set_single,
-      offsetof(ngx_http_headers_out_t, accept_ranges) },
+      offsetof(ngx_http_headers_out_t, accept_ranges),
+      NGX_HTTP_WSGI_FIELD_SINGLE|NGX_HTTP_WSGI_FIELD_REDIRECT },
 
     { ngx_string("WWW-Authenticate"),
-      ngx_http_wsgi_set_single,
-      offsetof(ngx_http_headers_out_t, www_authenticate) },
+      ngx_http_wsgi_set_challenge,
+      offsetof(ngx_http_headers_out_t, www_authenticate),
+      NGX_HTTP_WSGI_FIELD_CHALLENGE },
 
     { ngx_string("Cache-Control"),
       ngx_http_wsgi_set_multi,
-      offsetof(ngx_http_headers_out_t, cache_control) },
+      offsetof(ngx_http_headers_out_t, cache_control),
+      NGX_HTTP_WSGI_FIELD_REDIRECT },
 
     { ngx_string("Link"),
       ngx_http_wsgi_set_multi,
-      offsetof(ngx_http_headers_out_t, link) },
+      offsetof(ngx_http_headers_out_t, link),
+      0 },
 
-    { ngx_null_string, NULL, 0 }
+    { ngx_string("X-Accel-Limit-Rate"),
+      ngx_http_wsgi_set_limit_rate,
+      NGX_HTTP_UPSTREAM_IGN_XA_LIMIT_RATE,
+      NGX_HTTP_WSGI_FIELD_ACCEL },
+
+    { ngx_string("X-Accel-Buffering"),
+      ngx_http_wsgi_set_buffering,
+      NGX_HTTP_UPSTREAM_IGN_XA_BUFFERING,
+      NGX_HTTP_WSGI_FIELD_ACCEL },
+
+    { ngx_string("X-Accel-Charset"),
+      ngx_http_wsgi_set_charset,
+      NGX_HTTP_UPSTREAM_IGN_XA_CHARSET,
+      NGX_HTTP_WSGI_FIELD_ACCEL },
+
+    { ngx_null_string, NULL, 0, 0 }
 };
 
 
 ngx_int_t
-ngx_http_wsgi_set_head(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
+ngx_http_wsgi_set_line(ngx_http_request_t *r, ngx_keyval_t *field,
+    ngx_uint_t offset)
 {
-    ngx_uint_t  i;
-
-    if (ngx_http_wsgi_set_status(r, m) != NGX_OK
-        || ngx_http_wsgi_copy_fields(r, m) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < m->nfields; i++) {
-        if (ngx_http_wsgi_set_header(r, &m->fields[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    r->headers_out.content_length_n = m->content_length;
-
-    /* If-None-Match and its like choose among representations */
-
-    r->disable_not_modified = !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
-
-    /* with a status line of ours nginx does not look at the code */
-
-    if (m->status == NGX_HTTP_NO_CONTENT || m->status == NGX_HTTP_NOT_MODIFIED)
-    {
-        r->header_only = 1;
-    }
-
-    if (m->status == NGX_HTTP_NO_CONTENT) {
-        r->headers_out.content_length_n = -1;
-    }
-
-    return NGX_OK;
-}
-
-
-/* "404 Whatever": nginx's own line if the application gave no reason. */
-
-static ngx_int_t
-ngx_http_wsgi_set_status(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
-{
-    ngx_str_t  *line;
-
-    r->headers_out.status = m->status;
-
-    line = &r->headers_out.status_line;
-
-    if (m->reason.len == 0) {
-        ngx_str_null(line);
-        return NGX_OK;
-    }
-
-    line->len = sizeof("404 ") - 1 + m->reason.len;
-    line->data = ngx_pnalloc(r->pool, line->len);
-    if (line->data == NULL) {
-        return NGX_ERROR;
-    }
-
-    line->data[0] = (u_char) ('0' + m->status / 100);
-    line->data[1] = (u_char) ('0' + m->status / 10 % 10);
-    line->data[2] = (u_char) ('0' + m->status % 10);
-    line->data[3] = ' ';
-
-    ngx_memcpy(line->data + 4, m->reason.data, m->reason.len);
-
-    return NGX_OK;
-}
-
-
-/*
- * Header fields have to live as long as the request, for access logs and
- * variables; the message does not.
- */
-
-static ngx_int_t
-ngx_http_wsgi_copy_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
-{
-    size_t         size;
-    u_char        *p, *start, *last;
-    ngx_uint_t     i;
-    ngx_keyval_t  *field;
-
-    if (m->nfields == 0) {
-        return NGX_OK;
-    }
-
-    /* they are one piece of memory, in order */
-
-    field = &m->fields[m->nfields - 1];
-    start = m->fields[0].key.data;
-    last = field->value.data + field->value.len;
-    size = last - start;
-
-    p = ngx_pnalloc(r->pool, size);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(p, start, size);
-
-    for (i = 0; i < m->nfields; i++) {
-        field = &m->fields[i];
-
-        field->key.data = p + (field->key.data - start);
-        field->value.data = p + (field->value.data - start);
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_wsgi_set_header(ngx_http_request_t *r, ngx_keyval_t *field)
-{
-    ngx_http_wsgi_header_t  *h;
-
-    for (h = ngx_http_wsgi_headers; h->name.len; h++) {
-
-        if (h->name.len == field->key.len
-            && ngx_strncasecmp(h->name.data, field->key.data, h->name.len)
-               == 0)
-        {
-            return h->handler(r, field, h->offset);
-        }
-    }
-
     return ngx_http_wsgi_push_header(r, field) ? NGX_OK : NGX_ERROR;
 }
 
@@ -267,6 +174,13 @@ ngx_http_wsgi_set_single(ngx_http_request_t *r, ngx_keyval_t *field,
     }
 
     ph = (ngx_table_elt_t **) ((char *) &r->headers_out + offset);
+
+    /* of the response that had X-Accel-Redirect, and brought us here */
+
+    if (*ph) {
+        (*ph)->hash = 0;
+    }
+
     *ph = h;
 
     return NGX_OK;
@@ -315,6 +229,28 @@ ngx_http_wsgi_set_multi(ngx_http_request_t *r, ngx_keyval_t *field,
     *ph = h;
 
     return NGX_OK;
+}
+
+
+/* Challenges are many, but before 1.23 nginx knows of one. */
+
+static ngx_int_t
+ngx_http_wsgi_set_challenge(ngx_http_request_t *r, ngx_keyval_t *field,
+    ngx_uint_t offset)
+{
+#if (NGX_HTTP_WSGI_LINKED_HEADERS)
+
+    return ngx_http_wsgi_set_multi(r, field, offset);
+
+#else
+
+    if (r->headers_out.www_authenticate) {
+        return ngx_http_wsgi_set_line(r, field, 0);
+    }
+
+    return ngx_http_wsgi_set_single(r, field, offset);
+
+#endif
 }
 
 
@@ -392,8 +328,69 @@ ngx_http_wsgi_set_location(ngx_http_request_t *r, ngx_keyval_t *field,
     ngx_uint_t offset)
 {
     if (field->value.len && field->value.data[0] == '/') {
-        return ngx_http_wsgi_push_header(r, field) ? NGX_OK : NGX_ERROR;
+        return ngx_http_wsgi_set_line(r, field, 0);
     }
 
     return ngx_http_wsgi_set_single(r, field, offset);
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_set_limit_rate(ngx_http_request_t *r, ngx_keyval_t *field,
+    ngx_uint_t offset)
+{
+    ngx_int_t  n;
+
+    n = ngx_atoi(field->value.data, field->value.len);
+
+    if (n != NGX_ERROR) {
+        r->limit_rate = n;
+        r->limit_rate_set = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_set_buffering(ngx_http_request_t *r, ngx_keyval_t *field,
+    ngx_uint_t offset)
+{
+    ngx_str_t            *value;
+    ngx_http_wsgi_ctx_t  *ctx;
+
+    ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
+
+    value = &field->value;
+
+    if (value->len == 2
+        && ngx_strncasecmp(value->data, (u_char *) "no", 2) == 0)
+    {
+        ctx->buffering = 0;
+
+    } else if (value->len == 3
+               && ngx_strncasecmp(value->data, (u_char *) "yes", 3) == 0)
+    {
+        ctx->buffering = 1;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_set_charset(ngx_http_request_t *r, ngx_keyval_t *field,
+    ngx_uint_t offset)
+{
+    ngx_str_t  *charset;
+
+    charset = ngx_palloc(r->pool, sizeof(ngx_str_t));
+    if (charset == NULL) {
+        return NGX_ERROR;
+    }
+
+    *charset = field->value;
+    r->headers_out.override_charset = charset;
+
+    return NGX_OK;
 }

@@ -51,9 +51,6 @@ static int32_t ngx_http_wsgi_host_gone(nwsgi_job_t *nj);
 static void ngx_http_wsgi_host_end(nwsgi_job_t *nj, int32_t result);
 static void ngx_http_wsgi_host_forked(void);
 
-static void ngx_http_wsgi_push(ngx_http_wsgi_message_t *m, ngx_uint_t wake);
-static ngx_http_wsgi_message_t *ngx_http_wsgi_copy_message(
-    ngx_http_wsgi_job_t *job, const nwsgi_message_t *msg);
 static ngx_http_wsgi_message_t *ngx_http_wsgi_create_message(
     ngx_http_wsgi_job_t *job, size_t size);
 static u_char *ngx_http_wsgi_copy_text(ngx_str_t *to, u_char *p,
@@ -73,7 +70,7 @@ const nwsgi_host_t  ngx_http_wsgi_host = {
     ngx_http_wsgi_host_send,
     ngx_http_wsgi_host_wait,
     ngx_http_wsgi_host_read,
-    NULL,                                  /* early hints */
+    NGX_HTTP_WSGI_HOST_EARLY_HINTS,
     ngx_http_wsgi_host_gone,
     ngx_http_wsgi_host_end,
     ngx_http_wsgi_host_forked
@@ -249,7 +246,7 @@ ngx_http_wsgi_create_message(ngx_http_wsgi_job_t *job, size_t size)
 }
 
 
-static ngx_http_wsgi_message_t *
+ngx_http_wsgi_message_t *
 ngx_http_wsgi_copy_message(ngx_http_wsgi_job_t *job,
     const nwsgi_message_t *msg)
 {
@@ -475,7 +472,7 @@ ngx_http_wsgi_now(void)
 }
 
 
-static void
+void
 ngx_http_wsgi_push(ngx_http_wsgi_message_t *m, ngx_uint_t wake)
 {
     uint64_t  one = 1;

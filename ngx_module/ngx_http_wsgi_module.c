@@ -59,6 +59,17 @@ static ngx_conf_enum_t  ngx_http_wsgi_cancel[] = {
 };
 
 
+/* The other headers that nginx knows to ignore are for caches. */
+
+static ngx_conf_bitmask_t  ngx_http_wsgi_ignore_masks[] = {
+    { ngx_string("X-Accel-Redirect"), NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT },
+    { ngx_string("X-Accel-Limit-Rate"), NGX_HTTP_UPSTREAM_IGN_XA_LIMIT_RATE },
+    { ngx_string("X-Accel-Buffering"), NGX_HTTP_UPSTREAM_IGN_XA_BUFFERING },
+    { ngx_string("X-Accel-Charset"), NGX_HTTP_UPSTREAM_IGN_XA_CHARSET },
+    { ngx_null_string, 0 }
+};
+
+
 static ngx_command_t  ngx_http_wsgi_commands[] = {
 
     { ngx_string("wsgi_python_home"),
@@ -279,6 +290,34 @@ static ngx_command_t  ngx_http_wsgi_commands[] = {
       offsetof(ngx_http_wsgi_loc_conf_t, force_ranges),
       NULL },
 
+    { ngx_string("wsgi_hide_header"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_array_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, hide_headers),
+      NULL },
+
+    { ngx_string("wsgi_pass_header"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
+      ngx_conf_set_str_array_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, show_headers),
+      NULL },
+
+    { ngx_string("wsgi_ignore_headers"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_1MORE,
+      ngx_conf_set_bitmask_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, ignore_headers),
+      &ngx_http_wsgi_ignore_masks },
+
+    { ngx_string("wsgi_intercept_errors"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_HTTP_LOC_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_loc_conf_t, intercept_errors),
+      NULL },
+
       ngx_null_command
 };
 
@@ -473,6 +512,8 @@ ngx_http_wsgi_create_loc_conf(ngx_conf_t *cf)
      *     conf->script_prefix = { 0, NULL };
      *     conf->bufs.num = 0;
      *     conf->temp_path = NULL;
+     *     conf->ignore_headers = 0;
+     *     conf->hidden = NULL;
      */
 
     conf->access = NGX_CONF_UNSET_PTR;
@@ -489,6 +530,9 @@ ngx_http_wsgi_create_loc_conf(ngx_conf_t *cf)
     conf->force_ranges = NGX_CONF_UNSET;
     conf->buffer_size = NGX_CONF_UNSET_SIZE;
     conf->max_temp_file_size = NGX_CONF_UNSET;
+    conf->intercept_errors = NGX_CONF_UNSET;
+    conf->hide_headers = NGX_CONF_UNSET_PTR;
+    conf->show_headers = NGX_CONF_UNSET_PTR;
 
     return conf;
 }
@@ -520,6 +564,9 @@ ngx_http_wsgi_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
     ngx_conf_merge_value(conf->buffering, prev->buffering, 1);
     ngx_conf_merge_value(conf->force_ranges, prev->force_ranges, 0);
     ngx_conf_merge_bufs_value(conf->bufs, prev->bufs, 8, ngx_pagesize);
+    ngx_conf_merge_value(conf->intercept_errors, prev->intercept_errors, 0);
+    ngx_conf_merge_bitmask_value(conf->ignore_headers, prev->ignore_headers,
+                                 NGX_CONF_BITMASK_SET);
     ngx_conf_merge_size_value(conf->buffer_size, prev->buffer_size,
                               ngx_pagesize);
     ngx_conf_merge_off_value(conf->max_temp_file_size,
@@ -543,7 +590,9 @@ ngx_http_wsgi_merge_loc_conf(ngx_conf_t *cf, void *parent, void *child)
         clcf->handler = ngx_http_wsgi_handler;
     }
 
-    if (ngx_http_wsgi_merge_temp_path(cf, prev, conf) != NGX_CONF_OK) {
+    if (ngx_http_wsgi_merge_temp_path(cf, prev, conf) != NGX_CONF_OK
+        || ngx_http_wsgi_merge_headers(cf, prev, conf) != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 

@@ -19,9 +19,10 @@
  *   _body.c       the body of "wsgi_request_buffering off"
  *   _block.c      request -> block: _environ.c collects the CGI variables,
  *                 _fields.c the header fields
- *   _response.c   messages -> client; _header.c: their header fields,
+ *   _response.c   messages -> client; _head.c, _header.c: their heads,
  *                 _output.c: their bodies, _spool.c: what of them has to wait
- *                 in a file, _file.c: those that are files
+ *                 in a file, _file.c: those that are files; _accel.c: answers
+ *                 that are nginx's instead; _hints.c: 103
  *   _log.c        log lines
  *   _variables.c  $wsgi_*
  */
@@ -146,6 +147,12 @@ typedef struct {
     size_t                          buffer_size;
     off_t                           max_temp_file_size;
     ngx_path_t                     *temp_path;
+
+    ngx_flag_t                      intercept_errors;
+    ngx_uint_t                      ignore_headers;    /* bits of upstreams */
+    ngx_array_t                    *hide_headers;      /* ngx_str_t, or NULL */
+    ngx_array_t                    *show_headers;      /* wsgi_pass_header */
+    ngx_array_t                    *hidden;            /* what results */
 } ngx_http_wsgi_loc_conf_t;
 
 
@@ -165,6 +172,7 @@ typedef struct ngx_http_wsgi_message_s  ngx_http_wsgi_message_t;
 
 typedef enum {
     NGX_HTTP_WSGI_MESSAGE_SEND = 0,
+    NGX_HTTP_WSGI_MESSAGE_HINTS,
     NGX_HTTP_WSGI_MESSAGE_LOG,
     NGX_HTTP_WSGI_MESSAGE_BODY,
     NGX_HTTP_WSGI_MESSAGE_END
@@ -244,6 +252,7 @@ struct ngx_http_wsgi_job_s {
 
     uint32_t                        last;
     ngx_http_wsgi_message_t        *spare;             /* NULL: taken */
+    size_t                          hinted;            /* bytes of 103 */
 
     pthread_mutex_t                 mutex;             /* wait(), read() */
     pthread_cond_t                  cond;
@@ -407,6 +416,19 @@ void ngx_http_wsgi_post(ngx_uint_t kick);
 extern const nwsgi_host_t  ngx_http_wsgi_host;
 
 /*
+ * python.  Hands a message to the loop, and wakes it if it may be asleep and
+ * "wake" is not 0.
+ */
+void ngx_http_wsgi_push(ngx_http_wsgi_message_t *m, ngx_uint_t wake);
+
+/*
+ * python.  A message of send() in memory of its own, but for a body with an
+ * owner.  NULL: no memory.
+ */
+ngx_http_wsgi_message_t *ngx_http_wsgi_copy_message(
+    ngx_http_wsgi_job_t *job, const nwsgi_message_t *msg);
+
+/*
  * Before the library is loaded: makes the eventfd, remembers what forked() has
  * to close.  The eventfd, or -1: logged.
  */
@@ -477,6 +499,12 @@ void ngx_http_wsgi_run(ngx_http_request_t *r);
  */
 void ngx_http_wsgi_finalize(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
     ngx_int_t rc);
+
+/*
+ * Lets the job go, and stops to watch for the client: the request goes on with
+ * something else.
+ */
+void ngx_http_wsgi_leave(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx);
 
 /*
  * The handler of the pool cleanup whose data is a context, by which it is
@@ -560,7 +588,7 @@ void ngx_http_wsgi_job_ended(ngx_http_wsgi_job_t *job);
 ngx_http_wsgi_job_t *ngx_http_wsgi_create_block(ngx_http_request_t *r);
 
 
-/* _response.c, _header.c */
+/* _response.c */
 
 /* A message of send() has come for this request. */
 void ngx_http_wsgi_send(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m);
@@ -568,8 +596,61 @@ void ngx_http_wsgi_send(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m);
 /* r->write_event_handler while the response is under way. */
 void ngx_http_wsgi_write_handler(ngx_http_request_t *r);
 
-/* The head of a message into r->headers_out.  NGX_OK or NGX_ERROR. */
+
+/* _head.c, _header.c */
+
+/* The head of a message into r->headers_out.  As ngx_http_wsgi_set_fields(). */
 ngx_int_t ngx_http_wsgi_set_head(ngx_http_request_t *r,
+    ngx_http_wsgi_message_t *m);
+
+#define NGX_HTTP_WSGI_FIELD_REDIRECT   1   /* X-Accel-Redirect keeps it */
+#define NGX_HTTP_WSGI_FIELD_CHALLENGE  2   /* WWW-Authenticate */
+
+/*
+ * The fields of a message into r->headers_out: all if "which" is 0, else those
+ * that are one of NGX_HTTP_WSGI_FIELD_*.  Their text is copied, once, and then
+ * lives as long as the request.  NGX_OK; NGX_ERROR: no memory; or an HTTP
+ * status: they cannot be sent, which has been logged.
+ */
+ngx_int_t ngx_http_wsgi_set_fields(ngx_http_request_t *r,
+    ngx_http_wsgi_message_t *m, ngx_uint_t which);
+
+
+/* _accel.c */
+
+/*
+ * Before the head of a message is taken: has the application asked nginx to
+ * answer?  NGX_DECLINED: no.  NGX_DONE: the request was redirected, neither it
+ * nor its context may be touched again.  Else what to finalize it with.
+ */
+ngx_int_t ngx_http_wsgi_divert(ngx_http_wsgi_ctx_t *ctx,
+    ngx_http_wsgi_message_t *m);
+
+/* wsgi_hide_header and wsgi_pass_header. */
+char *ngx_http_wsgi_merge_headers(ngx_conf_t *cf,
+    ngx_http_wsgi_loc_conf_t *prev, ngx_http_wsgi_loc_conf_t *conf);
+ngx_uint_t ngx_http_wsgi_is_hidden(ngx_http_wsgi_loc_conf_t *wlcf,
+    ngx_str_t *name);
+
+
+/* _hints.c */
+
+#if (NGX_HTTP_WSGI_EARLY_HINTS)
+
+/* python.  early_hints() of the host table. */
+int32_t ngx_http_wsgi_host_early_hints(nwsgi_job_t *nj,
+    const nwsgi_field_t *fields, uint32_t nfields);
+
+#define NGX_HTTP_WSGI_HOST_EARLY_HINTS  ngx_http_wsgi_host_early_hints
+
+#else
+
+#define NGX_HTTP_WSGI_HOST_EARLY_HINTS  NULL
+
+#endif
+
+/* Sends a message of early_hints(), and frees it. */
+void ngx_http_wsgi_send_hints(ngx_http_wsgi_ctx_t *ctx,
     ngx_http_wsgi_message_t *m);
 
 

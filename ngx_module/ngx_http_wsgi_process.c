@@ -454,6 +454,18 @@ ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m)
         ngx_http_wsgi_body_asked(job);
         break;
 
+    case NGX_HTTP_WSGI_MESSAGE_HINTS:
+        if (ctx == NULL) {
+            ngx_http_wsgi_free_message(m);
+            return;
+        }
+
+        c = ctx->request->connection;
+        ngx_http_set_log_request(c->log, ctx->request);
+
+        ngx_http_wsgi_send_hints(ctx, m);
+        break;
+
     default: /* NGX_HTTP_WSGI_MESSAGE_END */
         ngx_http_wsgi_job_ended(job);
 

@@ -36,6 +36,14 @@ ngx_http_wsgi_send(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 
         rc = ngx_http_wsgi_send_head(ctx, m);
 
+        if (rc == NGX_DONE) {
+
+            /* the request is on another way, if it is there at all */
+
+            ngx_http_wsgi_free_message(m);
+            return;
+        }
+
         if (rc == NGX_ERROR || rc > NGX_OK) {
             ngx_http_wsgi_free_message(m);
             ngx_http_wsgi_finalize(r, ctx, rc);
@@ -82,8 +90,16 @@ ngx_http_wsgi_send_head(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    if (ngx_http_wsgi_set_head(r, m) != NGX_OK) {
-        return NGX_ERROR;
+    rc = ngx_http_wsgi_divert(ctx, m);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
+    rc = ngx_http_wsgi_set_head(r, m);
+
+    if (rc != NGX_OK) {
+        return rc;
     }
 
     ngx_http_wsgi_allow_ranges(r, m);

@@ -55,6 +55,11 @@ var wrongConfigs = []struct{ conf, says string }{
 	{"wsgi_pass_request_body 1;", `it must be "on" or "off"`},
 	{"wsgi_pass_request_headers;", `invalid number of arguments`},
 	{"wsgi_pass_authorization yes;", `it must be "on" or "off"`},
+	{"wsgi_ignore_headers Set-Cookie;", `invalid value "Set-Cookie"`},
+	{"wsgi_ignore_headers X-Accel-Expires;", `invalid value "X-Accel-Expires"`},
+	{"wsgi_hide_header;", `invalid number of arguments in "wsgi_hide_header"`},
+	{"wsgi_pass_header a b;", `invalid number of arguments in "wsgi_pass_header"`},
+	{"wsgi_intercept_errors maybe;", `invalid value "maybe" in "wsgi_intercept_errors"`},
 	{"wsgi_nothing on;", `unknown directive "wsgi_nothing"`},
 
 	// contexts

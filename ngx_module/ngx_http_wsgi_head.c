@@ -1,0 +1,243 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The head of a response: its status, and which of its fields go where.
+ */
+
+
+#include "ngx_http_wsgi_header.h"
+
+
+/*
+ * Nothing that is meant for a client has a head of this size: no client reads
+ * it, and HTTP/2 has no room for much more.
+ */
+
+#define NGX_HTTP_WSGI_MAX_HEAD  (1024 * 1024)
+
+
+static ngx_int_t ngx_http_wsgi_set_status(ngx_http_request_t *r,
+    ngx_http_wsgi_message_t *m);
+static ngx_int_t ngx_http_wsgi_copy_fields(ngx_http_request_t *r,
+    ngx_http_wsgi_message_t *m);
+static ngx_int_t ngx_http_wsgi_set_field(ngx_http_request_t *r,
+    ngx_keyval_t *field, ngx_http_wsgi_header_t *h);
+static ngx_http_wsgi_header_t *ngx_http_wsgi_find_header(ngx_str_t *name);
+
+
+ngx_int_t
+ngx_http_wsgi_set_head(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
+{
+    ngx_int_t  rc;
+
+    if (ngx_http_wsgi_set_status(r, m) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_wsgi_set_fields(r, m, 0);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    r->headers_out.content_length_n = m->content_length;
+
+    /* If-None-Match and its like choose among representations */
+
+    r->disable_not_modified = !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD));
+
+    /* with a status line of ours nginx does not look at the code */
+
+    if (m->status == NGX_HTTP_NO_CONTENT || m->status == NGX_HTTP_NOT_MODIFIED)
+    {
+        r->header_only = 1;
+    }
+
+    if (m->status == NGX_HTTP_NO_CONTENT) {
+        r->headers_out.content_length_n = -1;
+    }
+
+    return NGX_OK;
+}
+
+
+/* "404 Whatever": nginx's own line if the application gave no reason. */
+
+static ngx_int_t
+ngx_http_wsgi_set_status(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
+{
+    ngx_str_t  *line;
+
+    r->headers_out.status = m->status;
+
+    line = &r->headers_out.status_line;
+
+    if (m->reason.len == 0) {
+        ngx_str_null(line);
+        return NGX_OK;
+    }
+
+    line->len = sizeof("404 ") - 1 + m->reason.len;
+    line->data = ngx_pnalloc(r->pool, line->len);
+    if (line->data == NULL) {
+        return NGX_ERROR;
+    }
+
+    line->data[0] = (u_char) ('0' + m->status / 100);
+    line->data[1] = (u_char) ('0' + m->status / 10 % 10);
+    line->data[2] = (u_char) ('0' + m->status % 10);
+    line->data[3] = ' ';
+
+    ngx_memcpy(line->data + 4, m->reason.data, m->reason.len);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_wsgi_set_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
+    ngx_uint_t which)
+{
+    uint32_t                 seen, bit;
+    ngx_int_t                rc;
+    ngx_uint_t               i;
+    ngx_http_wsgi_header_t  *h;
+
+    rc = ngx_http_wsgi_copy_fields(r, m);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    seen = 0;
+
+    for (i = 0; i < m->nfields; i++) {
+        h = ngx_http_wsgi_find_header(&m->fields[i].key);
+
+        if (which && (h == NULL || !(h->flags & which))) {
+            continue;
+        }
+
+        if (h && (h->flags & NGX_HTTP_WSGI_FIELD_SINGLE)) {
+            bit = (uint32_t) 1 << (h - ngx_http_wsgi_headers);
+
+            if (seen & bit) {
+                ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
+                              "wsgi: the application sent a second \"%V\", "
+                              "it is dropped", &m->fields[i].key);
+                continue;
+            }
+
+            seen |= bit;
+        }
+
+        if (ngx_http_wsgi_set_field(r, &m->fields[i], h) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * Header fields have to live as long as the request, for access logs and
+ * variables; the message does not.
+ */
+
+static ngx_int_t
+ngx_http_wsgi_copy_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
+{
+    size_t         size;
+    u_char        *p, *start, *last;
+    ngx_uint_t     i;
+    ngx_keyval_t  *field;
+
+    if (m->nfields == 0) {
+        return NGX_OK;
+    }
+
+    /* they are one piece of memory, in order */
+
+    field = &m->fields[m->nfields - 1];
+    start = m->fields[0].key.data;
+    last = field->value.data + field->value.len;
+    size = last - start;
+
+    if (size > NGX_HTTP_WSGI_MAX_HEAD) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "wsgi: the application sent %uD header fields of %uz "
+                      "bytes, more than %d", m->nfields, size,
+                      NGX_HTTP_WSGI_MAX_HEAD);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    p = ngx_pnalloc(r->pool, size);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, start, size);
+
+    for (i = 0; i < m->nfields; i++) {
+        field = &m->fields[i];
+
+        field->key.data = p + (field->key.data - start);
+        field->value.data = p + (field->value.data - start);
+    }
+
+    return NGX_OK;
+}
+
+
+/* What is hidden from the client can tell nginx something all the same. */
+
+static ngx_int_t
+ngx_http_wsgi_set_field(ngx_http_request_t *r, ngx_keyval_t *field,
+    ngx_http_wsgi_header_t *h)
+{
+    ngx_http_wsgi_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wsgi_module);
+
+    if (h && (h->flags & NGX_HTTP_WSGI_FIELD_ACCEL)) {
+
+        if (!(wlcf->ignore_headers & h->offset)
+            && h->handler(r, field, h->offset) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        h = NULL;
+    }
+
+    if (ngx_http_wsgi_is_hidden(wlcf, &field->key)) {
+        return NGX_OK;
+    }
+
+    if (h) {
+        return h->handler(r, field, h->offset);
+    }
+
+    return ngx_http_wsgi_set_line(r, field, 0);
+}
+
+
+static ngx_http_wsgi_header_t *
+ngx_http_wsgi_find_header(ngx_str_t *name)
+{
+    ngx_http_wsgi_header_t  *h;
+
+    for (h = ngx_http_wsgi_headers; h->name.len; h++) {
+
+        if (h->name.len == name->len
+            && ngx_strncasecmp(h->name.data, name->data, name->len) == 0)
+        {
+            return h;
+        }
+    }
+
+    return NULL;
+}
