@@ -140,6 +140,7 @@ func newPlace(t *testing.T, files map[string]string) *place {
 	require.NoError(t, os.Mkdir(p.Var, 0o777))
 	require.NoError(t, os.Chmod(p.Var, 0o777))
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "temp"), 0o755))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "logs"), 0o755)) // an nginx from source begins there
 	require.NoError(t, copyTree("apps", p.Apps, copyFile))
 
 	for name, content := range files {
