@@ -396,3 +396,56 @@ func TestLargeBodyIsDropped(t *testing.T) {
 	n.waitLogTimes("mortal body is gone", 2+8)
 	assert.Equal(t, 10, n.countLog("mortal body is gone"))
 }
+
+// Streams of one HTTP/2 connection, taken in turns.
+func TestBufferingHTTP2(t *testing.T) {
+	t.Parallel()
+	const size, count = 70000, 150
+	n, client := startHTTP2(t)
+	var bodies []io.Reader
+	for _, more := range []string{"", "&length=1"} {
+		resp, err := client.Get(fmt.Sprintf("https://%s/output/blocks/%s?size=%d&count=%d%s",
+			n.Addr2, name(t), size, count, more))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = resp.Body.Close() })
+		require.Equal(t, 200, resp.StatusCode)
+		bodies = append(bodies, resp.Body)
+	}
+	n.notes(t, name(t), 3) // both have ended, one of them without being asked to
+	for number := range count {
+		for _, body := range bodies {
+			needBlocks(t, body, size, number, number+1)
+		}
+	}
+	for _, body := range bodies {
+		needEnd(t, body)
+	}
+}
+
+// Two parts of one page: the second has to wait for its turn, its thread not.
+func TestBufferingSubrequests(t *testing.T) {
+	t.Parallel()
+	const size, count = 30000, 300
+	include := fmt.Sprintf(`<!--#include virtual="/output/blocks/%s?size=%d&count=%d" -->`,
+		name(t), size, count)
+	n := start(t, `
+    wsgi_python_path {{.Apps}};
+    wsgi_threads 2;
+    server {
+        listen {{.Addr}} sndbuf=64k;
+        location / { wsgi_pass kitchen; }
+        location = /page { ssi on; ssi_types *; root {{.Dir}}; }
+    }`, file("page", include+include))
+	forgetPeak(t, n.worker())
+	before := rss(n.worker())
+
+	w := n.dialSlow(t)
+	w.request("GET", "/page")
+	body := w.content(w.head())
+	assert.Len(t, n.notes(t, name(t), 4), 4, "both have ended")
+	for range 2 {
+		needBlocks(t, body, size, 0, count)
+	}
+	needEnd(t, body)
+	assert.Less(t, peak(n.worker())-before, 12<<20, "growth of memory")
+}
