@@ -395,6 +395,14 @@ func TestLargeBodyIsDropped(t *testing.T) {
 	assert.Equal(t, "end", string(end))
 	n.waitLogTimes("mortal body is gone", 2+8)
 	assert.Equal(t, 10, n.countLog("mortal body is gone"))
+
+	// the only thread there is
+	n = start(t, "wsgi_threads 1;"+kitchen)
+	_, most, found := strings.Cut(n.text(t, "/output/counted"), " ")
+	require.True(t, found)
+	count, err := strconv.Atoi(most)
+	require.NoError(t, err)
+	assert.Less(t, count, 20, "objects alive at once, of 100")
 }
 
 // Streams of one HTTP/2 connection, taken in turns.

@@ -69,6 +69,28 @@ def mortal(environ, start_response):
     return [Mortal(8 << 20)]
 
 
+class Counted(bytes):
+    """Knows how many there are."""
+
+    alive = 0
+
+    def __init__(self, size):
+        Counted.alive += 1
+
+    def __del__(self):
+        Counted.alive -= 1
+
+
+def counted(environ, start_response):
+    """100 objects of 1 MB; the most that lived at once."""
+    start_response("200 OK", [TEXT])
+    most = 0
+    for _ in range(100):
+        most = max(most, Counted.alive)
+        yield Counted(1 << 20)
+    yield b" %d" % most
+
+
 def mortals(environ, start_response):
     """A generator of large objects; it waits before the last one."""
     start_response("200 OK", [TEXT])
