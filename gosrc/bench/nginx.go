@@ -33,6 +33,7 @@ type workshop struct {
 
 	threads     int
 	connections int
+	load        string // average of the machine, at the beginning
 }
 
 // newWorkshop makes the directory; close removes it.
@@ -41,8 +42,9 @@ func newWorkshop(threads, connections int) (*workshop, error) {
 	if err != nil {
 		return nil, err
 	}
+	load, _, _ := strings.Cut(read("/proc/loadavg"), " ")
 	w := &workshop{
-		dir: dir, threads: threads, connections: connections, user: workersUser(),
+		dir: dir, load: load, threads: threads, connections: connections, user: workersUser(),
 		nginx: os.Getenv("NWSGI_NGINX"), venv: os.Getenv("NWSGI_VENV"),
 	}
 	if err = w.fill(); err != nil {

@@ -21,6 +21,7 @@ type report struct {
 	Machine     string   `json:"machine"`
 	Nginx       string   `json:"nginx"`
 	Python      string   `json:"python"`
+	Load        string   `json:"load_average"` // of the machine, before the run
 	Connections int      `json:"connections"`
 	Threads     int      `json:"threads"`
 	Rounds      int      `json:"rounds"`
@@ -67,6 +68,7 @@ func newReport(b *bench, w *workshop, skipped []string) report {
 		Date: time.Now().UTC().Format("2006-01-02"), Machine: machine(),
 		Nginx:       strings.TrimPrefix(said(w.nginx, "-v"), "nginx version: "),
 		Python:      said(os.Getenv("NWSGI_PYTHON"), "-V"),
+		Load:        w.load,
 		Connections: b.generator.connections, Threads: w.threads,
 		Rounds: b.rounds, Seconds: b.duration.Seconds(), Skipped: skipped,
 	}
@@ -114,9 +116,10 @@ func (r report) markdown(out io.Writer) error {
 }
 
 func (r report) head() string {
-	return fmt.Sprintf("%s, %s, %s, %s.\nOne worker, %d threads, %d connections; "+
-		"medians of %d rounds of %g s, of the ratio also the least and the greatest.",
-		r.Date, r.Machine, r.Nginx, r.Python, r.Threads, r.Connections, r.Rounds, r.Seconds)
+	return fmt.Sprintf("%s, %s, %s, %s, load average %s before the run.\n"+
+		"One worker, %d threads, %d connections; medians of %d rounds of %g s, "+
+		"of the ratio also the least and the greatest.", r.Date, r.Machine, r.Nginx,
+		r.Python, r.Load, r.Threads, r.Connections, r.Rounds, r.Seconds)
 }
 
 func (r row) cells() []string {
