@@ -30,7 +30,7 @@
 
 
 /* Raised whenever a struct or a contract below changes its meaning. */
-#define NWSGI_ABI  4
+#define NWSGI_ABI  5
 
 /*
  * The library carries this text, followed by the decimal ABI number and a NUL,
@@ -215,6 +215,12 @@ typedef struct {
      */
     void           (*log)(nwsgi_job_t *job, uint32_t level, const char *text,
                           size_t len);
+
+    /*
+     * go, once: what start() has begun has ended.  Python runs and the
+     * applications are imported, as far as they can be; or there is no Python.
+     */
+    void           (*ready)(void);
 
     /*
      * python.  The application is about to be called: wsgi_timeout begins.

@@ -43,6 +43,7 @@ typedef struct {
 static void ngx_http_wsgi_host_log(nwsgi_job_t *nj, uint32_t level,
     const char *text, size_t len);
 static void ngx_http_wsgi_child_log(const char *text, size_t len);
+static void ngx_http_wsgi_host_ready(void);
 static int32_t ngx_http_wsgi_host_begin(nwsgi_job_t *nj);
 static int32_t ngx_http_wsgi_host_send(nwsgi_job_t *nj,
     const nwsgi_message_t *msg);
@@ -66,6 +67,7 @@ const nwsgi_host_t  ngx_http_wsgi_host = {
     sizeof(nwsgi_host_t),
     NWSGI_ABI,
     ngx_http_wsgi_host_log,
+    ngx_http_wsgi_host_ready,
     ngx_http_wsgi_host_begin,
     ngx_http_wsgi_host_send,
     ngx_http_wsgi_host_wait,
@@ -140,6 +142,17 @@ ngx_http_wsgi_child_log(const char *text, size_t len)
         /* there is no place left to say so */
         return;
     }
+}
+
+
+static void
+ngx_http_wsgi_host_ready(void)
+{
+    static ngx_http_wsgi_message_t  m = {
+        .type = NGX_HTTP_WSGI_MESSAGE_READY
+    };
+
+    ngx_http_wsgi_push(&m, 1);
 }
 
 

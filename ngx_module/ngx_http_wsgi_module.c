@@ -343,7 +343,7 @@ ngx_module_t  ngx_http_wsgi_module = {
     ngx_http_wsgi_commands,                /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_wsgi_drain_init_module,       /* init module */
     ngx_http_wsgi_init_process,            /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -370,6 +370,10 @@ ngx_http_wsgi_postconfiguration(ngx_conf_t *cf)
     mcf->request_id = ngx_http_get_variable_index(cf, &name);
 
     if (mcf->request_id == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_wsgi_drain_add_handler(cf) != NGX_OK) {
         return NGX_ERROR;
     }
 

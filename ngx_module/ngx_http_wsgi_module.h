@@ -11,6 +11,7 @@
  *                 _apps.c those that name applications
  *   _library.c    wsgi_library: finds, checks and loads libngx_wsgi.so
  *   _check.c      wsgi_check: imports the applications before they serve
+ *   _drain.c      a reload: the old workers go when the new ones are ready
  *   _process.c    one worker: the runtime, the wake-ups, the end
  *   _host.c       the host table: what Python threads may call (python)
  *   _handler.c    the life of a request
@@ -174,6 +175,7 @@ typedef enum {
     NGX_HTTP_WSGI_MESSAGE_SEND = 0,
     NGX_HTTP_WSGI_MESSAGE_HINTS,
     NGX_HTTP_WSGI_MESSAGE_LOG,
+    NGX_HTTP_WSGI_MESSAGE_READY,
     NGX_HTTP_WSGI_MESSAGE_BODY,
     NGX_HTTP_WSGI_MESSAGE_END
 } ngx_http_wsgi_message_e;
@@ -393,6 +395,22 @@ const nwsgi_runtime_t *ngx_http_wsgi_load_library(ngx_cycle_t *cycle,
  * logged.  Waits for a child.
  */
 char *ngx_http_wsgi_check(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf);
+
+
+/* _drain.c */
+
+/* The init_module of nginx: in the master, before workers are forked. */
+ngx_int_t ngx_http_wsgi_drain_init_module(ngx_cycle_t *cycle);
+
+/* At configuration: requests of a worker that drains are the last ones. */
+ngx_int_t ngx_http_wsgi_drain_add_handler(ngx_conf_t *cf);
+
+/* In a new worker, when its Python has begun to start. */
+void ngx_http_wsgi_drain_init(ngx_cycle_t *cycle,
+    ngx_http_wsgi_main_conf_t *mcf);
+
+/* This worker can serve, or never will.  Calls after the first do nothing. */
+void ngx_http_wsgi_drain_ready(ngx_cycle_t *cycle);
 
 
 /* _process.c */

@@ -78,6 +78,8 @@ ngx_http_wsgi_init_process(ngx_cycle_t *cycle)
                       "\"wsgi_pass\" or \"wsgi_access\" answer 500");
     }
 
+    ngx_http_wsgi_drain_init(cycle, mcf);
+
     return NGX_OK;
 }
 
@@ -431,6 +433,10 @@ ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m)
         ngx_http_wsgi_free_message(m);
         return;
 
+    case NGX_HTTP_WSGI_MESSAGE_READY:
+        ngx_http_wsgi_drain_ready((ngx_cycle_t *) ngx_cycle);
+        return;
+
     case NGX_HTTP_WSGI_MESSAGE_SEND:
         if (ctx == NULL) {
             ngx_http_wsgi_free_message(m);
@@ -491,6 +497,8 @@ void
 ngx_http_wsgi_exit_process(ngx_cycle_t *cycle)
 {
     int32_t  rc;
+
+    ngx_http_wsgi_drain_ready(cycle);
 
     if (ngx_http_wsgi_process.runtime == NULL) {
         return;

@@ -25,6 +25,14 @@ wsgi_go_log(uint32_t level, const char *text, size_t len)
     wsgi_host->log(NULL, level, text, len);
 }
 
+static inline void
+wsgi_go_ready(void)
+{
+    if (wsgi_host->ready) {
+        wsgi_host->ready();
+    }
+}
+
 const nwsgi_runtime_t *nwsgi_runtime(const nwsgi_host_t *host);
 */
 import "C"
@@ -47,6 +55,14 @@ func Log(level uint32, text string) {
 	}
 	C.wsgi_go_log(C.uint32_t(level), (*C.char)(unsafe.Pointer(unsafe.StringData(text))),
 		C.size_t(len(text)))
+}
+
+// Ready tells nginx that the start has come to its end, well or not.  Once, on
+// any goroutine.
+func Ready() {
+	if C.wsgi_host != nil {
+		C.wsgi_go_ready()
+	}
 }
 
 // Runtime exchanges a host table (nwsgi_host_t *) for the runtime's

@@ -41,6 +41,9 @@ func New(conf *config.Config) *Python {
 	return &Python{conf: encode(conf), apps: conf.Apps}
 }
 
+// Ready tells nginx that the start has come to its end, well or not.
+func (p *Python) Ready() { Ready() }
+
 // Prepare puts up the queues and the environment.  On nginx's loop.
 func (p *Python) Prepare() error {
 	if C.wsgi_start_environment(p.conf) != C.NWSGI_OK {

@@ -38,6 +38,8 @@ type Python interface {
 	// EndImport raises an exception in the thread "ident" if it imports "app";
 	// the text for the log, or "" if it does not.  May wait for the GIL.
 	EndImport(app uint32, ident uint64, why string) string
+	// Ready tells nginx that the start has come to its end, well or not.
+	Ready()
 	// Close refuses new requests; threads leave when the queues are empty.
 	Close()
 	// Fail does so, and ends with an error what waits in the queues.
@@ -139,6 +141,7 @@ func (l *Life) main() {
 	go l.watching()
 	l.preload()
 	if l.advance(Running) {
+		l.python.Ready()
 		l.log.Printf(log.Info, "ready after %v", l.since(begin))
 	}
 	<-l.drained
@@ -148,6 +151,7 @@ func (l *Life) main() {
 func (l *Life) fail() {
 	l.advance(Failed)
 	l.python.Fail()
+	l.python.Ready()
 }
 
 func (l *Life) watching() {

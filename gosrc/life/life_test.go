@@ -66,6 +66,7 @@ func (p *python) Load(app uint32) error  { return p.call("load %d", app) }
 func (p *python) Join()                  { _ = p.call("join") }
 func (p *python) Exit()                  { _ = p.call("exit") }
 func (p *python) Leave(uint32)           {}
+func (p *python) Ready()                 { _ = p.call("ready") }
 func (p *python) Finalize() error        { return p.call("finalize") }
 func (p *python) Fail()                  { _ = p.call("fail") }
 func (p *python) EndImport(app uint32, ident uint64, why string) string {
