@@ -180,6 +180,7 @@ func (n *instance) signal(sig syscall.Signal) {
 // workers have gone and the new ones serve.
 func (n *instance) reload() {
 	n.t.Helper()
+	n.client.CloseIdleConnections() // or the old workers wait for them
 	old := n.workers()
 	ready := n.countLog(pythonReady)
 	n.signal(syscall.SIGHUP)

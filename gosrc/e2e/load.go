@@ -31,6 +31,7 @@ type load struct {
 	wg    sync.WaitGroup
 	lock  sync.Mutex
 	fails []string
+	worst time.Duration
 }
 
 func startLoad(t *testing.T, n *instance, clients int) *load {
@@ -82,6 +83,13 @@ func (l *load) client() {
 	}
 }
 
+func (l *load) answered(after time.Duration) {
+	l.count.Add(1)
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	l.worst = max(l.worst, after)
+}
+
 func (l *load) fail(format string, args ...any) {
 	l.lock.Lock()
 	defer l.lock.Unlock()
@@ -101,7 +109,8 @@ func (l *load) connection(conn net.Conn) {
 			want = "echo"
 		}
 		r.atStart = true
-		_ = conn.SetDeadline(time.Now().Add(patience))
+		began := time.Now()
+		_ = conn.SetDeadline(began.Add(patience))
 		_, err := io.WriteString(conn, text)
 		var got string
 		if err == nil {
@@ -109,7 +118,7 @@ func (l *load) connection(conn net.Conn) {
 		}
 		switch {
 		case err == nil && got == want:
-			l.count.Add(1)
+			l.answered(time.Since(began))
 		case (used > 0 || l.quits.Load()) && r.atStart && cleanEnd(err):
 			return
 		default:

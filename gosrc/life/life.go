@@ -140,8 +140,8 @@ func (l *Life) main() {
 	l.pools.Start()
 	go l.watching()
 	l.preload()
+	l.python.Ready()
 	if l.advance(Running) {
-		l.python.Ready()
 		l.log.Printf(log.Info, "ready after %v", l.since(begin))
 	}
 	<-l.drained

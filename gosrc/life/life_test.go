@@ -217,7 +217,7 @@ func TestLifeFromBeginningToEnd(t *testing.T) {
 	outcome, _ := f.stop(t, 0)
 	assert.Equal(t, Done, outcome)
 	assert.Equal(t, Ended, f.State())
-	assert.Equal(t, "prepare, start, load 0, load 2, close, join, exit, finalize",
+	assert.Equal(t, "prepare, start, load 0, load 2, ready, close, join, exit, finalize",
 		f.python.made())
 	assert.Equal(t, "Python 3, started in 0s\n"+
 		"application \"one\" imported in 0s\napplication \"three\" imported in 0s\n"+
@@ -263,7 +263,7 @@ func TestPythonThatDoesNotStart(t *testing.T) {
 	assert.Equal(t, Failed, f.State())
 	assert.Equal(t, "there is no Python in this worker: no such venv", f.log())
 	assert.Equal(t, Done, f.Stop(time.Hour))
-	assert.Equal(t, "prepare, start, fail", f.python.made())
+	assert.Equal(t, "prepare, start, fail, ready", f.python.made())
 }
 
 func TestPythonThatPanics(t *testing.T) {
