@@ -51,6 +51,8 @@ const accessServer = `
         }
         location /kind/ { error_page 401 /login; }
         location /broken/ { wsgi_access no.such.module; }
+        location = /again { wsgi_access off; error_page 500 = @again; wsgi_pass kitchen; }
+        location @again { }
         location /missing/ { try_files $uri @kitchen; }
         location @kitchen { wsgi_access off; wsgi_pass kitchen; }
         location /hidden/ {
@@ -212,6 +214,11 @@ func TestAccessBody(t *testing.T) {
 	assert.Equal(t, "/x", seen.Environ["PATH_INFO"])
 	assert.Equal(t, "q=1", seen.Environ["QUERY_STRING"])
 	assert.Equal(t, "Bearer t", seen.Environ["HTTP_AUTHORIZATION"], "it is there to check it")
+
+	a = n.post(t, "/again", "a body", "X-Gate: show")
+	require.NoError(t, json.Unmarshal([]byte(a.Body), &seen))
+	assert.Empty(t, seen.Body, "not even one that another location has read")
+	assert.Equal(t, "POST", seen.Environ["REQUEST_METHOD"])
 
 	e := n.environ(t, "/hidden/environ/dump", "X-Gate: allow", "Authorization: Bearer t")
 	assert.NotContains(t, e, "HTTP_AUTHORIZATION", "it is hidden from the other")
