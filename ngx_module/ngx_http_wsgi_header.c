@@ -3,8 +3,9 @@
  * Copyright (C) the ngx_wsgi authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * Header fields of applications.  nginx's filters do not read header lines, they
- * read fields of r->headers_out: a table says which, as for upstream servers.
+ * Header fields of applications.  nginx's filters do not read header lines,
+ * they read fields of r->headers_out: a table says which, as for upstream
+ * servers.
  */
 
 
