@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -200,4 +201,36 @@ func TestStreamingTimeout(t *testing.T) {
 		w.sendRaw(string(c))
 	}
 	assert.Equal(t, 200, w.reply("POST").Status)
+}
+
+// An upload larger than memory should be leaves the worker as small as it was,
+// buffered by nginx or not.  NWSGI_LONG=1 sends 2 GB.
+func TestUploadFlat(t *testing.T) {
+	t.Parallel()
+	size := int64(256 << 20)
+	if os.Getenv("NWSGI_LONG") != "" {
+		size = 2 << 30
+	}
+	for how, conf := range map[string]string{
+		"buffered": "client_max_body_size 0;" + kitchen,
+		"streamed": streaming,
+	} {
+		t.Run(how, func(t *testing.T) {
+			n := start(t, conf)
+			n.post(t, "/streaming/digest", "warm")
+			before := rss(n.worker())
+
+			a := n.do(t, "POST", "/streaming/digest", io.LimitReader(zeros{}, size))
+			assert.Contains(t, a.Body, fmt.Sprint(size))
+			assert.Less(t, rss(n.worker())-before, 8<<20)
+		})
+	}
+}
+
+// zeros is an endless body.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
 }
