@@ -3,6 +3,7 @@
 """What run.sh asks the network.
 
 probe.py free PORT         can 127.0.0.1:PORT be listened on?
+probe.py open PATH PID     waits for the socket PATH, while the process lives
 probe.py ready URL PID...  waits for URL to answer 200, while the processes live
 """
 
@@ -34,6 +35,21 @@ def alive(pid):
         return False
 
 
+def open_socket(path, pid):
+    deadline = time.monotonic() + LIMIT
+    while time.monotonic() < deadline:
+        if not alive(pid):
+            return "nginx has ended"
+        with socket.socket(socket.AF_UNIX) as s:
+            try:
+                s.connect(path)
+                return None
+            except OSError as e:
+                why = e.strerror
+        time.sleep(STEP)
+    return why
+
+
 def ready(url, *pids):
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline = time.monotonic() + LIMIT
@@ -58,4 +74,4 @@ def ready(url, *pids):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    sys.exit({"free": free, "ready": ready}[sys.argv[1]](*sys.argv[2:]))
+    sys.exit({"free": free, "open": open_socket, "ready": ready}[sys.argv[1]](*sys.argv[2:]))

@@ -254,6 +254,9 @@ make_data
 check_conf
 
 become wsgi & wsgi=$!
+reason=$("$python" "$root/demo/probe.py" open "$run/wsgi.sock" "$wsgi" 2>&1) \
+    || die "no answer from $run/wsgi.sock: $reason"
+
 become front & front=$!
 
 reason=$("$python" "$root/demo/probe.py" ready "$url/" "$wsgi" "$front" 2>&1) \
