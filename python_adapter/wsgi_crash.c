@@ -16,11 +16,19 @@
 
 
 static void
-wsgi_crash_handler(int signo)
+wsgi_crash_handler(int signo, siginfo_t *info, void *context)
 {
+    (void) context;
+
     /* the instruction is executed again, now without a handler */
 
     (void) signal(signo, SIG_DFL);
+
+    /* but kill() has no instruction, and Go would put its handler back */
+
+    if (info->si_code <= 0) {
+        (void) raise(signo);
+    }
 }
 
 
@@ -44,8 +52,8 @@ wsgi_crash_init(void)
         }
 
         sa = old;
-        sa.sa_handler = wsgi_crash_handler;
-        sa.sa_flags = SA_ONSTACK;
+        sa.sa_sigaction = wsgi_crash_handler;
+        sa.sa_flags = SA_ONSTACK|SA_SIGINFO;
 
         (void) sigaction(signals[i], &sa, NULL);
     }

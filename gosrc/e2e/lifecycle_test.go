@@ -6,7 +6,6 @@
 package e2e
 
 import (
-	"fmt"
 	"syscall"
 	"testing"
 	"time"
@@ -93,14 +92,17 @@ func TestReloadBringsNewCode(t *testing.T) {
 	assert.Equal(t, "two", n.text(t, "/"))
 }
 
-// A worker that is killed is replaced, and only its requests are lost.
+// A worker that is killed, or that a C extension brings down, ends by that
+// signal and is replaced, and only its requests are lost.
 func TestKilledWorkerIsReplaced(t *testing.T) {
 	t.Parallel()
 	n := start(t, kitchen, allowRespawn(), allowLog(`worker process \d+ exited on signal (9|11)`))
-	for i, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV} {
+	for i, target := range []string{
+		"/process/die?signal=9", "/process/die?signal=11", "/process/fault",
+	} {
 		old := n.worker()
 		w := n.dial(t)
-		w.request("GET", fmt.Sprintf("/process/die?signal=%d", sig))
+		w.request("GET", target)
 		w.needClosed()
 		n.wait("the new worker", func() bool {
 			now := n.workers()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Child processes: subprocess, multiprocessing, fork."""
 
+import ctypes
 import multiprocessing
 import os
 import signal
@@ -177,4 +178,10 @@ def pid(environ, start_response):
 def die(environ, start_response):
     """Ends the worker as a crash would."""
     os.kill(os.getpid(), int(query(environ).get("signal", signal.SIGKILL)))
+    time.sleep(10)  # another thread may be the one that gets it
     return reply(start_response, "still here")
+
+
+def fault(environ, start_response):
+    """What a bug in a C extension does."""
+    return reply(start_response, ctypes.string_at(0))
