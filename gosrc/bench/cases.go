@@ -5,6 +5,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,6 +28,8 @@ type workload struct {
 	Name string
 	What string
 	Size int // of the response's body, by which a wrong answer is noticed
+
+	Transfer bool // of a large body: counts by the megabyte
 	request
 	site
 }
@@ -36,7 +39,7 @@ type workload struct {
 type site struct {
 	App      string // "module:callable"
 	Package  string // of the virtualenv, that the application needs
-	Location string // directives of nginx's own
+	Location string // directives of the location
 	Peer     *peer
 }
 
@@ -85,8 +88,6 @@ var workloads = []workload{
 	returned("echo0", "`return 200`, POST of 1 KB", post1k),
 	pure("10k", "10 KB body", "body_10k", 10240, request{}),
 	static("file10k", "10 KB file, by nginx", 10240),
-	pure("1m", "1 MB body", "body_1m", 1<<20, request{}),
-	static("file1m", "1 MB file, by nginx", 1<<20),
 	pure("sleep", "sleep(20 ms)", "sleep", helloSize, request{}),
 	framework("flask", "Flask"),
 	framework("django", "Django"),
@@ -118,9 +119,13 @@ func (q request) httpRequest(url string) (*http.Request, error) {
 	if q.Body > 0 {
 		method = http.MethodPost
 	}
-	r, err := http.NewRequest(method, url, strings.NewReader(strings.Repeat("x", q.Body)))
+	r, err := http.NewRequest(method, url, nil)
 	if err != nil {
 		return nil, err
+	}
+	if q.Body > 0 {
+		r.Body = io.NopCloser(io.LimitReader(filler{}, int64(q.Body)))
+		r.ContentLength = int64(q.Body)
 	}
 	for _, h := range q.Headers {
 		name, value, _ := strings.Cut(h, ": ")
@@ -131,16 +136,17 @@ func (q request) httpRequest(url string) (*http.Request, error) {
 
 // choose returns the workloads that a comma-separated list names, in its order.
 func choose(list string) ([]workload, error) {
+	all := slices.Concat(workloads, transfers)
 	if list == "" {
-		return workloads, nil
+		return all, nil
 	}
 	var chosen []workload
 	for _, name := range strings.Split(list, ",") {
-		i := slices.IndexFunc(workloads, func(w workload) bool { return w.Name == name })
+		i := slices.IndexFunc(all, func(w workload) bool { return w.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("there is no case %q, but: %s", name, names(workloads))
+			return nil, fmt.Errorf("there is no case %q, but: %s", name, names(all))
 		}
-		chosen = append(chosen, workloads[i])
+		chosen = append(chosen, all[i])
 	}
 	return chosen, nil
 }

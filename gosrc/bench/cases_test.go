@@ -5,6 +5,7 @@ package main
 
 import (
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,7 +16,7 @@ import (
 func TestChoose(t *testing.T) {
 	all, err := choose("")
 	require.NoError(t, err)
-	assert.Equal(t, workloads, all)
+	assert.Equal(t, append(slices.Clone(workloads), transfers...), all)
 
 	two, err := choose("sleep,hello")
 	require.NoError(t, err)
@@ -27,7 +28,8 @@ func TestChoose(t *testing.T) {
 
 func TestNamesAreUnique(t *testing.T) {
 	seen := map[string]bool{}
-	all := strings.Split(baseline.Name+","+names(workloads)+","+peerNames(), ",")
+	all := strings.Split(baseline.Name+","+names(workloads)+","+
+		fileByNginx.Name+","+names(transfers)+","+peerNames(), ",")
 	for _, name := range all {
 		assert.False(t, seen[name], name)
 		seen[name] = true
@@ -49,6 +51,7 @@ func TestHTTPRequest(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "POST", r.Method)
 	assert.Equal(t, "a: b", r.Header.Get("X-One"))
+	assert.EqualValues(t, 3, r.ContentLength)
 	body, err := io.ReadAll(r.Body)
 	require.NoError(t, err)
 	assert.Equal(t, "xxx", string(body))

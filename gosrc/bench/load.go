@@ -32,22 +32,27 @@ type load struct {
 	Broken   int64 // connections, and time-outs
 }
 
-// generator runs wrk.
-type generator struct {
+// generator puts load of one kind on a server, for about that long.
+type generator interface {
+	run(ctx context.Context, url string, w workload, d time.Duration) (load, error)
+}
+
+// wrk runs the program of that name.
+type wrk struct {
 	dir         string
 	connections int
 }
 
 // run sends requests to a URL for that long, from one thread, on keep-alive
 // connections, and fails when an answer is an error.
-func (g generator) run(ctx context.Context, url string, q request, d time.Duration) (load, error) {
+func (g wrk) run(ctx context.Context, url string, w workload, d time.Duration) (load, error) {
 	script := filepath.Join(g.dir, "load.lua")
-	if err := os.WriteFile(script, []byte(luaScript(q)), 0o644); err != nil {
+	if err := os.WriteFile(script, []byte(luaScript(w.request)), 0o644); err != nil {
 		return load{}, err
 	}
 	args := []string{"-t1", "-c" + strconv.Itoa(g.connections),
 		"-d" + strconv.Itoa(int(d.Seconds())), "-s", script}
-	for _, h := range q.Headers {
+	for _, h := range w.Headers {
 		args = append(args, "-H", h)
 	}
 

@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -45,11 +46,12 @@ func main() {
 
 func parse(args []string) (o options, err error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
-	f.StringVar(&o.cases, "cases", "", "`list` of cases (default all: "+names(workloads)+")")
+	f.StringVar(&o.cases, "cases", "", "`list` of cases (default all: "+names(workloads)+","+names(transfers)+")")
 	f.StringVar(&o.peers, "peers", "", "`list` of others to run hello with: "+peerNames())
 	f.DurationVar(&o.duration, "duration", 2*time.Second, "of one measurement")
 	f.IntVar(&o.rounds, "rounds", 5, "how often each case is measured")
-	f.IntVar(&o.connections, "connections", 64, "kept alive")
+	f.IntVar(&o.connections, "connections", 64,
+		fmt.Sprintf("kept alive; large bodies have %d", transferConnections))
 	f.IntVar(&o.threads, "threads", 8, "wsgi_threads, and those of the peers")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	f.StringVar(&o.out, "out", "", "write the table to a `file`, too")
@@ -96,26 +98,24 @@ func run(ctx context.Context, args []string) error {
 	}
 	f := &fleet{workshop: w, skipped: skipped}
 	defer f.stop()
-	if err = f.start(ctx, append(append([]workload{baseline}, chosen...), others...)); err != nil {
+	benches, err := f.start(ctx, o, append(chosen, others...))
+	if err != nil {
 		return err
 	}
 	if o.strace {
 		return traceAll(ctx, o, f)
 	}
-	return measureAll(ctx, o, f)
+	return measureAll(ctx, o, newReport(o, f), benches)
 }
 
-// measureAll runs the benchmark and tells what was found.
-func measureAll(ctx context.Context, o options, f *fleet) error {
-	b := &bench{
-		generator: generator{dir: f.workshop.dir, connections: o.connections},
-		duration:  o.duration, rounds: o.rounds,
-		base: f.servers[0], others: f.servers[1:], progress: progress,
+// measureAll runs the benches and tells what was found.
+func measureAll(ctx context.Context, o options, r report, benches []*bench) error {
+	for _, b := range benches {
+		if err := b.run(ctx); err != nil {
+			return err
+		}
+		r.add(b)
 	}
-	if err := b.run(ctx); err != nil {
-		return err
-	}
-	r := newReport(b, f.workshop, f.skipped)
 	if o.out != "" {
 		if err := writeTo(o.out, r.markdown); err != nil {
 			return err
@@ -139,6 +139,14 @@ func progress(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, strings.TrimSpace(format)+"\n", args...)
 }
 
+// generator returns what puts load on the server of a workload.
+func (o options) generator(load workload, w *workshop) generator {
+	if load.Transfer {
+		return courier{connections: transferConnections}
+	}
+	return wrk{dir: w.dir, connections: o.connections}
+}
+
 // fleet is the servers of a run, all up from its beginning to its end: a bad
 // minute of the machine then falls on a round of all and not on all of one.
 type fleet struct {
@@ -147,19 +155,42 @@ type fleet struct {
 	skipped  []string
 }
 
-func (f *fleet) start(ctx context.Context, loads []workload) error {
-	for _, load := range loads {
-		if load.Package != "" && !f.workshop.has(load.Package) {
-			f.skipped = append(f.skipped, load.Name+": not in the virtualenv")
+// start starts what the workloads need, and returns a bench for the requests
+// among them and one for the transfers, each if there are any.
+func (f *fleet) start(ctx context.Context, o options, loads []workload) ([]*bench, error) {
+	var benches []*bench
+	for _, base := range []workload{baseline, fileByNginx} {
+		kind := slices.DeleteFunc(slices.Clone(loads),
+			func(w workload) bool { return w.Transfer != base.Transfer })
+		if len(kind) == 0 {
 			continue
 		}
-		progress("starting %s", load.Name)
-		s, err := f.workshop.start(ctx, load)
-		if err != nil {
-			return err
+		first := len(f.servers)
+		for _, load := range append([]workload{base}, kind...) {
+			if err := f.startOne(ctx, load); err != nil {
+				return nil, err
+			}
 		}
-		f.servers = append(f.servers, &contender{workload: load, server: s})
+		benches = append(benches, &bench{
+			generator: o.generator(base, f.workshop), cost: base.cost,
+			duration: o.duration, rounds: o.rounds,
+			base: f.servers[first], others: f.servers[first+1:], progress: progress,
+		})
 	}
+	return benches, nil
+}
+
+func (f *fleet) startOne(ctx context.Context, load workload) error {
+	if load.Package != "" && !f.workshop.has(load.Package) {
+		f.skipped = append(f.skipped, load.Name+": not in the virtualenv")
+		return nil
+	}
+	progress("starting %s", load.Name)
+	s, err := f.workshop.start(ctx, load)
+	if err != nil {
+		return err
+	}
+	f.servers = append(f.servers, &contender{workload: load, server: s})
 	return nil
 }
 

@@ -13,9 +13,11 @@ import (
 // sample is one measurement of one server.
 type sample struct {
 	CPU      float64 `json:"cpu_us"`      // per request, user and system
-	Ratio    float64 `json:"ratio"`       // to `return 200` just before and after
+	PerMB    float64 `json:"cpu_us_mb"`   // the same, per 10⁶ bytes
+	Ratio    float64 `json:"ratio"`       // to the baseline just before and after
 	Switches float64 `json:"switches"`    // of context, per request
 	Rate     float64 `json:"requests_s"`  // requests a second
+	MBps     float64 `json:"mb_s"`        // 10⁶ bytes a second
 	P50      float64 `json:"p50_ms"`      // latency, as the load generator sees it
 	P99      float64 `json:"p99_ms"`      //
 	Busy     float64 `json:"cpus_in_use"` // how many CPUs the server has kept busy
@@ -34,6 +36,7 @@ type contender struct {
 // both, and their ratio says more than either.
 type bench struct {
 	generator generator
+	cost      func(sample) float64 // what is compared with the baseline's
 	duration  time.Duration
 	rounds    int
 	base      *contender
@@ -65,7 +68,7 @@ func (b *bench) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.base.add(before, before.CPU)
+	b.base.add(before, 1)
 
 	for _, c := range b.others {
 		s, err := b.measure(ctx, c, b.duration)
@@ -76,15 +79,15 @@ func (b *bench) round(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.base.add(after, after.CPU)
-		c.add(s, (before.CPU+after.CPU)/2)
+		b.base.add(after, 1)
+		c.add(s, b.cost(s)/((b.cost(before)+b.cost(after))/2))
 		before = after
 	}
 	return nil
 }
 
-func (c *contender) add(s sample, unit float64) {
-	s.Ratio = s.CPU / unit
+func (c *contender) add(s sample, ratio float64) {
+	s.Ratio = ratio
 	c.samples = append(c.samples, s)
 }
 
@@ -95,7 +98,7 @@ func (b *bench) measure(ctx context.Context, c *contender, d time.Duration) (sam
 	if err != nil {
 		return sample{}, fmt.Errorf("%s: %w", c.Name, err)
 	}
-	l, err := b.generator.run(ctx, c.server.url(c.request), c.request, d)
+	l, err := b.generator.run(ctx, c.server.url(c.request), c.workload, d)
 	if err != nil {
 		return sample{}, fmt.Errorf("%s: %w%s", c.Name, err, c.server.logs())
 	}
@@ -103,16 +106,18 @@ func (b *bench) measure(ctx context.Context, c *contender, d time.Duration) (sam
 	if err != nil {
 		return sample{}, fmt.Errorf("%s: %w%s", c.Name, err, c.server.logs())
 	}
-	return newSample(l, after.since(before)), nil
+	return newSample(l, after.since(before), c.megabytes()), nil
 }
 
-func newSample(l load, u usage) sample {
+func newSample(l load, u usage, megabytes float64) sample {
 	requests, elapsed := float64(l.Requests), float64(l.Duration)
 	cpu := float64(u.cpu.Microseconds())
 	return sample{
 		CPU:      cpu / requests,
+		PerMB:    cpu / requests / megabytes,
 		Switches: float64(u.switches) / requests,
 		Rate:     requests / elapsed * 1e6,
+		MBps:     requests * megabytes / elapsed * 1e6,
 		P50:      float64(l.P50) / 1000,
 		P99:      float64(l.P99) / 1000,
 		Busy:     cpu / elapsed,
@@ -124,6 +129,10 @@ type spread struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
 	Max    float64 `json:"max"`
+}
+
+func (s spread) String() string {
+	return fmt.Sprintf("%.2f (%.2f-%.2f)", s.Median, s.Min, s.Max)
 }
 
 func spreadOf(samples []sample, of func(sample) float64) spread {

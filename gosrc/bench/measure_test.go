@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"testing"
@@ -16,9 +17,9 @@ import (
 func TestNewSample(t *testing.T) {
 	s := newSample(
 		load{Requests: 1000, Duration: 500_000, P50: 1500, P99: 20_000},
-		usage{cpu: 10 * time.Millisecond, switches: 250})
+		usage{cpu: 10 * time.Millisecond, switches: 250}, 4)
 	assert.Equal(t, sample{
-		CPU: 10, Switches: 0.25, Rate: 2000, P50: 1.5, P99: 20, Busy: 0.02,
+		CPU: 10, PerMB: 2.5, Switches: 0.25, Rate: 2000, MBps: 8000, P50: 1.5, P99: 20, Busy: 0.02,
 	}, s)
 }
 
@@ -36,10 +37,25 @@ func TestSpread(t *testing.T) {
 	assert.Equal(t, spread{Median: 2.5, Min: 1, Max: 9}, of(9, 1, 2, 3))
 }
 
-func TestRatioIsToTheBaseline(t *testing.T) {
-	c := &contender{}
-	c.add(sample{CPU: 11}, 5)
-	assert.InDelta(t, 2.2, c.samples[0].Ratio, 1e-9)
+// scripted is a load generator that says how many requests each URL has served.
+type scripted map[string]int64
+
+func (g scripted) run(_ context.Context, url string, _ workload, _ time.Duration) (load, error) {
+	return load{Requests: g[url], Duration: 1}, nil
+}
+
+func TestRatioIsToTheBaselineOnBothSides(t *testing.T) {
+	server := func(addr string) *server { return &server{addr: addr} }
+	costs := []float64{11, 4, 6} // other, base before, base after
+	b := &bench{
+		generator: scripted{"http://base/": 1, "http://other/": 1}, rounds: 1,
+		base:   &contender{server: server("base")},
+		others: []*contender{{server: server("other")}},
+		cost:   func(sample) float64 { c := costs[0]; costs = costs[1:]; return c },
+	}
+	require.NoError(t, b.round(context.Background()))
+	assert.Len(t, b.base.samples, 2)
+	assert.InDelta(t, 11.0/5, b.others[0].samples[0].Ratio, 1e-9)
 }
 
 func TestUsedCountsThisProcess(t *testing.T) {

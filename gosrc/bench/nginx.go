@@ -151,6 +151,7 @@ events {
 }
 http {
     access_log off;
+    client_max_body_size 0;
     keepalive_requests 1000;
     client_body_temp_path {{.Dir}}/body;
     proxy_temp_path {{.Dir}}/proxy;
@@ -188,7 +189,7 @@ func (w *workshop) wsgi(t site) (conf, error) {
 		Module: w.module,
 		HTTP: fmt.Sprintf("wsgi_directory %s;\n    wsgi_threads %d;\n",
 			w.apps(), w.threads),
-		Location: fmt.Sprintf("wsgi_pass %s;", t.App),
+		Location: fmt.Sprintf("wsgi_pass %s; %s", t.App, t.Location),
 	}
 	if t.Package != "" {
 		dir, err := w.packages()
@@ -221,8 +222,7 @@ func (w *workshop) spawnSite(s *server, load workload) (err error) {
 	if err = os.Mkdir(s.dir, 0o755); err != nil {
 		return err
 	}
-	content := make([]byte, load.Size)
-	if err = os.WriteFile(filepath.Join(s.dir, fileName), content, 0o644); err != nil {
+	if err = w.linkFile(s, load.Size); err != nil {
 		return err
 	}
 
@@ -238,6 +238,17 @@ func (w *workshop) spawnSite(s *server, load workload) (err error) {
 	}
 	c.Dir, c.Listen = s.dir, s.addr
 	return w.spawnNginx(s, c)
+}
+
+// linkFile gives a server the file of that size, the same to all.
+func (w *workshop) linkFile(s *server, size int) error {
+	path := filepath.Join(w.dir, fmt.Sprintf("%s-%d", fileName, size))
+	if _, err := os.Stat(path); err != nil {
+		if err = os.WriteFile(path, make([]byte, size), 0o644); err != nil {
+			return err
+		}
+	}
+	return os.Link(path, filepath.Join(s.dir, fileName))
 }
 
 // freeAddr returns a loopback address that nobody listens on.

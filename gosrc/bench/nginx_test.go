@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -18,14 +19,14 @@ import (
 
 func TestConfOfAnApplication(t *testing.T) {
 	w := &workshop{dir: t.TempDir(), module: "/m.so", threads: 3}
-	c, err := w.wsgi(site{App: "plain:hello"})
+	c, err := w.wsgi(site{App: "plain:hello", Location: "sendfile on;"})
 	require.NoError(t, err)
 	c.Dir, c.Listen = "/d", "127.0.0.1:1"
 
 	var b strings.Builder
 	require.NoError(t, confTemplate.Execute(&b, c))
 	for _, line := range []string{"load_module /m.so;", "wsgi_threads 3;",
-		"wsgi_pass plain:hello;", "listen 127.0.0.1:1;", "pid /d/nginx.pid;"} {
+		"wsgi_pass plain:hello; sendfile on;", "listen 127.0.0.1:1;", "pid /d/nginx.pid;"} {
 		assert.Contains(t, b.String(), line)
 	}
 	assert.NotContains(t, b.String(), "user ")
@@ -52,6 +53,20 @@ func TestNoVirtualenvHasNothing(t *testing.T) {
 	assert.False(t, (&workshop{}).has("flask"))
 }
 
+func TestServersHaveTheSameFile(t *testing.T) {
+	w := &workshop{dir: t.TempDir()}
+	var files [2]os.FileInfo
+	for i := range files {
+		s := &server{dir: t.TempDir()}
+		require.NoError(t, w.linkFile(s, 10))
+		var err error
+		files[i], err = os.Stat(filepath.Join(s.dir, fileName))
+		require.NoError(t, err)
+		assert.EqualValues(t, 10, files[i].Size())
+	}
+	assert.True(t, os.SameFile(files[0], files[1]))
+}
+
 func TestFreeAddr(t *testing.T) {
 	addr, err := freeAddr()
 	require.NoError(t, err)
@@ -68,7 +83,7 @@ func TestWrongAnswersAreNotMeasured(t *testing.T) {
 			_, _ = w.Write([]byte(body))
 		}))
 	defer server.Close()
-	get := func() error { return ask(server.Client(), server.URL, baseline) }
+	get := func() error { return ask(context.Background(), server.Client(), server.URL, baseline) }
 
 	require.NoError(t, get())
 	status = http.StatusInternalServerError

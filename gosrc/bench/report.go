@@ -27,6 +27,7 @@ type report struct {
 	Rounds      int      `json:"rounds"`
 	Seconds     float64  `json:"seconds"`
 	Rows        []row    `json:"cases"`
+	Transfers   []row    `json:"transfers"`
 	Skipped     []string `json:"skipped,omitempty"`
 }
 
@@ -35,9 +36,11 @@ type row struct {
 	Name     string   `json:"name"`
 	What     string   `json:"what"`
 	CPU      spread   `json:"cpu_us"`
+	PerMB    spread   `json:"cpu_us_mb"`
 	Ratio    spread   `json:"ratio"`
 	Switches spread   `json:"switches"`
 	Rate     spread   `json:"requests_s"`
+	MBps     spread   `json:"mb_s"`
 	P50      spread   `json:"p50_ms"`
 	P99      spread   `json:"p99_ms"`
 	RSS      int64    `json:"rss_bytes"`
@@ -50,32 +53,41 @@ func newRow(c, base *contender) row {
 	r := row{
 		Name: c.Name, What: c.What, RSS: c.rss, Over: c.rss - base.rss, Samples: c.samples,
 		CPU:      of(func(s sample) float64 { return s.CPU }),
+		PerMB:    of(func(s sample) float64 { return s.PerMB }),
 		Ratio:    of(func(s sample) float64 { return s.Ratio }),
 		Switches: of(func(s sample) float64 { return s.Switches }),
 		Rate:     of(func(s sample) float64 { return s.Rate }),
+		MBps:     of(func(s sample) float64 { return s.MBps }),
 		P50:      of(func(s sample) float64 { return s.P50 }),
 		P99:      of(func(s sample) float64 { return s.P99 }),
 	}
 	if c == base {
-		unit := r.CPU.Median
-		r.Ratio = spread{Median: 1, Min: r.CPU.Min / unit, Max: r.CPU.Max / unit}
+		cost := of(c.cost)
+		r.Ratio = spread{Median: 1, Min: cost.Min / cost.Median, Max: cost.Max / cost.Median}
 	}
 	return r
 }
 
-func newReport(b *bench, w *workshop, skipped []string) report {
-	r := report{
+func newReport(o options, f *fleet) report {
+	return report{
 		Date: time.Now().UTC().Format("2006-01-02"), Machine: machine(),
-		Nginx:       strings.TrimPrefix(said(w.nginx, "-v"), "nginx version: "),
+		Nginx:       strings.TrimPrefix(said(f.workshop.nginx, "-v"), "nginx version: "),
 		Python:      said(os.Getenv("NWSGI_PYTHON"), "-V"),
-		Load:        w.load,
-		Connections: b.generator.connections, Threads: w.threads,
-		Rounds: b.rounds, Seconds: b.duration.Seconds(), Skipped: skipped,
+		Load:        f.workshop.load,
+		Connections: o.connections, Threads: o.threads,
+		Rounds: o.rounds, Seconds: o.duration.Seconds(), Skipped: f.skipped,
+	}
+}
+
+// add puts what a bench has found into the table of its kind.
+func (r *report) add(b *bench) {
+	rows := &r.Rows
+	if b.base.Transfer {
+		rows = &r.Transfers
 	}
 	for _, c := range append([]*contender{b.base}, b.others...) {
-		r.Rows = append(r.Rows, newRow(c, b.base))
+		*rows = append(*rows, newRow(c, b.base))
 	}
-	return r
 }
 
 // said returns what a program says of itself, on one line.
@@ -104,15 +116,31 @@ func (r report) json(out io.Writer) error {
 	return e.Encode(r)
 }
 
-// markdown writes the table, which reads as well on a terminal.
+var (
+	requestHeads = []string{"case", "CPU µs", "× return 200", "req/s", "p50 ms", "p99 ms",
+		"switches", "RSS MB", "over nginx"}
+	transferHeads = []string{"case", "CPU µs/MB", "× 100 MB file", "MB/s", "switches",
+		"RSS MB", "over nginx"}
+)
+
+// markdown writes the tables, which read as well on a terminal.
 func (r report) markdown(out io.Writer) error {
-	table := [][]string{{"case", "CPU µs", "× return 200", "req/s", "p50 ms", "p99 ms",
-		"switches", "RSS MB", "over nginx"}}
-	for _, row := range r.Rows {
-		table = append(table, row.cells())
-	}
-	_, err := fmt.Fprintf(out, "%s\n\n%s%s", r.head(), align(table), r.tail())
+	_, err := fmt.Fprintf(out, "%s\n%s%s%s", r.head(),
+		tableOf(requestHeads, r.Rows, row.requestCells),
+		tableOf(transferHeads, r.Transfers, row.transferCells), r.tail())
 	return err
+}
+
+// tableOf returns a table with an empty line before it, and nothing for no rows.
+func tableOf(heads []string, rows []row, cells func(row) []string) string {
+	if len(rows) == 0 {
+		return ""
+	}
+	table := [][]string{heads}
+	for _, r := range rows {
+		table = append(table, cells(r))
+	}
+	return "\n" + align(table)
 }
 
 func (r report) head() string {
@@ -122,28 +150,41 @@ func (r report) head() string {
 		r.Python, r.Load, r.Threads, r.Connections, r.Rounds, r.Seconds)
 }
 
-func (r row) cells() []string {
-	over := "-"
-	if r.Over != 0 {
-		over = fmt.Sprintf("%.1f", float64(r.Over)/1e6)
-	}
-	return []string{
+func (r row) requestCells() []string {
+	return append([]string{
 		r.What,
 		fmt.Sprintf("%.1f", r.CPU.Median),
-		fmt.Sprintf("%.2f (%.2f-%.2f)", r.Ratio.Median, r.Ratio.Min, r.Ratio.Max),
+		r.Ratio.String(),
 		fmt.Sprintf("%.0f", r.Rate.Median),
 		fmt.Sprintf("%.2f", r.P50.Median),
 		fmt.Sprintf("%.2f", r.P99.Median),
 		fmt.Sprintf("%.2f", r.Switches.Median),
-		fmt.Sprintf("%.1f", float64(r.RSS)/1e6),
-		over,
-	}
+	}, r.memoryCells()...)
 }
 
-// What the project wants of the hello application.
+func (r row) transferCells() []string {
+	return append([]string{
+		r.What,
+		fmt.Sprintf("%.1f", r.PerMB.Median),
+		r.Ratio.String(),
+		fmt.Sprintf("%.0f", r.MBps.Median),
+		fmt.Sprintf("%.1f", r.Switches.Median),
+	}, r.memoryCells()...)
+}
+
+func (r row) memoryCells() []string {
+	over := "-"
+	if r.Over != 0 {
+		over = fmt.Sprintf("%.1f", float64(r.Over)/1e6)
+	}
+	return []string{fmt.Sprintf("%.1f", float64(r.RSS)/1e6), over}
+}
+
+// What the project wants of the hello application and of a file.
 const (
 	aimRatio = 2.2
 	aimRSS   = 20e6
+	aimFile  = 1.1
 )
 
 // tail says whether the aims were met, and what was left out.
@@ -154,6 +195,12 @@ func (r report) tail() string {
 			fmt.Fprintf(&b, "\nhello: %s the CPU of `return 200`; %s over plain nginx.\n",
 				aim(row.Ratio.Median, aimRatio, "%.2f times"),
 				aim(float64(row.Over)/1e6, aimRSS/1e6, "%.1f MB"))
+		}
+	}
+	for _, row := range r.Transfers {
+		if row.Name == "wrapper" {
+			fmt.Fprintf(&b, "\nfile_wrapper: %s the CPU of nginx's own file.\n",
+				aim(row.Ratio.Median, aimFile, "%.2f times"))
 		}
 	}
 	for _, s := range r.Skipped {

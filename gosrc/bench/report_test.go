@@ -17,9 +17,14 @@ func someReport() report {
 		samples: []sample{{CPU: 5, Ratio: 1}, {CPU: 6, Ratio: 1}, {CPU: 4, Ratio: 1}}}
 	hello := &contender{workload: workloads[0], rss: 21e6,
 		samples: []sample{{CPU: 11, Ratio: 2.3, Rate: 40000, P50: 1.25, P99: 3}}}
+	file := &contender{workload: fileByNginx, rss: 6e6,
+		samples: []sample{{PerMB: 40}, {PerMB: 50}, {PerMB: 60}}}
+	wrapper := &contender{workload: transfers[3], rss: 22e6,
+		samples: []sample{{PerMB: 52.5, Ratio: 1.05, MBps: 900, Switches: 12}}}
 	return report{
 		Date: "2024-05-01", Rounds: 3, Seconds: 2, Threads: 8, Connections: 64,
 		Rows: []row{newRow(base, base), newRow(hello, base)}, Skipped: []string{"flask: why"},
+		Transfers: []row{newRow(file, file), newRow(wrapper, file)},
 	}
 }
 
@@ -33,6 +38,9 @@ func TestMarkdown(t *testing.T) {
 	assert.Regexp(t, `\| hello +\| +11\.0 \| +2\.30 \(2\.30-2\.30\) \| +40000 \| +1\.25 \|`, text)
 	assert.Contains(t, text, "2.30 times (aim 2.20 times: missed)")
 	assert.Contains(t, text, "16.0 MB (aim 20.0 MB: met)")
+	assert.Regexp(t, `\| 100 MB file, by nginx +\| +50\.0 \| +1\.00 \(0\.80-1\.20\) \|`, text)
+	assert.Regexp(t, `file_wrapper. \| +52\.5 \| +1\.05 \(1\.05-1\.05\) \| +900 \| +12\.0 \|`, text)
+	assert.Contains(t, text, "1.05 times (aim 1.10 times: met)")
 	assert.Contains(t, text, "skipped: flask: why")
 }
 

@@ -77,7 +77,7 @@ func (s *server) awaitReady(ctx context.Context, w workload) error {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	end := time.Now().Add(patience)
 	for {
-		err := ask(client, s.url(w.request), w)
+		err := ask(ctx, client, s.url(w.request), w)
 		if err == nil {
 			return nil
 		}
@@ -99,18 +99,21 @@ func isEarly(err error) bool {
 	return errors.Is(err, errEarly) || errors.Is(err, syscall.ECONNREFUSED)
 }
 
-func ask(client *http.Client, url string, w workload) error {
+// ask sends one request and says what is wrong with the answer.
+func ask(ctx context.Context, client *http.Client, url string, w workload) error {
 	r, err := w.httpRequest(url)
 	if err != nil {
 		return err
 	}
-	answer, err := client.Do(r)
+	answer, err := client.Do(r.WithContext(ctx))
 	if err != nil {
 		return err
 	}
 	defer answer.Body.Close()
 
-	size, err := io.Copy(io.Discard, answer.Body)
+	// Discard would read with a small buffer of its own.
+	size, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, answer.Body,
+		make([]byte, bufferSize))
 	switch {
 	case err != nil:
 		return err

@@ -26,9 +26,8 @@ func traceAll(ctx context.Context, o options, f *fleet) error {
 	if _, err := exec.LookPath("strace"); err != nil {
 		return errors.New("strace is not installed; on Debian and Ubuntu: apt-get install strace")
 	}
-	g := generator{dir: f.workshop.dir, connections: o.connections}
 	for _, c := range f.servers {
-		counted, served, err := trace(ctx, c, g, o.duration)
+		counted, served, err := trace(ctx, c, o.generator(c.workload, f.workshop), o.duration)
 		if err != nil {
 			return fmt.Errorf("%s: %w", c.Name, err)
 		}
@@ -59,7 +58,7 @@ func trace(ctx context.Context, c *contender, g generator, d time.Duration) (cal
 	err := awaitTraced(pids, ended)
 	var l load
 	if err == nil {
-		l, err = g.run(ctx, c.server.url(c.request), c.request, d)
+		l, err = g.run(ctx, c.server.url(c.request), c.workload, d)
 	}
 	_ = cmd.Process.Signal(syscall.SIGINT)
 	<-ended
