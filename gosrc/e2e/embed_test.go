@@ -66,6 +66,17 @@ func TestSubprocessInheritsNothing(t *testing.T) {
 		"0, 1, 2 and ls's own: %s", fds)
 }
 
+// Not even where Python leaves open what there is, as os.system() does.
+func TestCarelessChildInheritsNoListener(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen)
+	fds := n.text(t, "/process/careless")
+	assert.NotContains(t, fds, "anon_inode:")
+	for inode := range listeningInodes(n.worker()) {
+		assert.NotContains(t, fds, inode)
+	}
+}
+
 func TestMultiprocessing(t *testing.T) {
 	t.Parallel()
 	for _, method := range []string{"fork", "spawn", "forkserver"} {

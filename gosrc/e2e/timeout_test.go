@@ -88,6 +88,20 @@ func TestTimeoutRaises(t *testing.T) {
 	assert.Equal(t, "plain", n.text(t, "/response/plain"))
 }
 
+// An exception that came too late for its request does not hit the next one.
+func TestTimeoutLeavesNextRequestAlone(t *testing.T) {
+	t.Parallel()
+	n := start(t, timeoutServer)
+	for i := range 5 {
+		late := n.later("GET", "/timing/sleeps_in_c/"+name(t))
+		n.notes(t, name(t), i+1)
+		assert.Equal(t, "plain", n.text(t, "/response/plain"))
+		out := <-late
+		require.NoError(t, out.err)
+		assert.Equal(t, 504, out.Status)
+	}
+}
+
 // Time between chunks counts afresh for each of them.
 func TestTimeoutBetweenChunks(t *testing.T) {
 	t.Parallel()

@@ -81,6 +81,13 @@ def descriptors(environ, start_response):
     return reply(start_response, out)
 
 
+def careless(environ, start_response):
+    """The same of a child for which Python closes nothing."""
+    out = subprocess.check_output(["/bin/ls", "-l", "/proc/self/fd"], text=True,
+                                  close_fds=False)
+    return reply(start_response, out)
+
+
 def _square(number):
     return number * number
 

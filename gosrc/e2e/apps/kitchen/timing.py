@@ -3,6 +3,7 @@
 """Applications that take their time."""
 
 import ctypes
+import functools
 import threading
 import time
 
@@ -54,6 +55,14 @@ def stubborn(environ, start_response):
         except BaseException as exc:  # noqa: BLE001
             note(name, type(exc).__name__)
     return reply(start_response, "at last")
+
+
+def sleeps_in_c(environ, start_response):
+    """Not a line of Python runs after the sleep in which the exception of a
+    timeout could be raised."""
+    note(rest(environ), "here")
+    start_response("200 OK", [TEXT])
+    return iter(functools.partial(time.sleep, 0.6), None)
 
 
 def note_exception(environ, start_response):
