@@ -183,6 +183,31 @@ func TestSingleProcess(t *testing.T) {
 	n.quit()
 }
 
+// The signals of a worker stay nginx's, Python takes none of them.
+func TestSingleProcessSignals(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			n := start(t, kitchen, singleProcess())
+			assert.Equal(t, "plain", n.text(t, "/response/plain"))
+			n.client.CloseIdleConnections()
+			n.signal(sig)
+			assert.Equal(t, 0, n.waitExit())
+		})
+	}
+}
+
+// Ctrl-C reaches master and workers at once.
+func TestInterruptOfAll(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen, workers(2))
+	assert.Equal(t, "plain", n.text(t, "/response/plain"))
+	require.NoError(t, syscall.Kill(-n.cmd.Process.Pid, syscall.SIGINT))
+	assert.Equal(t, 0, n.waitExit())
+	assert.Zero(t, n.countLog("KeyboardInterrupt"))
+}
+
 // Several workers share the listening socket, each with a Python of its own.
 func TestWorkersAreIndependent(t *testing.T) {
 	t.Parallel()
