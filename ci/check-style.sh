@@ -8,6 +8,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+# gofmt is beside the go that configure has chosen, not always on PATH
+# shellcheck source=/dev/null
+. build/env.sh
+
 failed=0
 
 complain() {
