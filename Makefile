@@ -152,14 +152,15 @@ go-modules:  ## the Go modules, so that nothing else needs a network
 
 # Checks
 
-check:  ## the cheap checks of style and structure
+check: all  ## the cheap checks of style and structure
 	@ci/check-boundaries.sh
 	@ci/check-funclen.sh
 	@ci/check-directives.sh
 	@ci/check-style.sh
 	@ci/check-warnings.sh
+	@ci/check-sample.sh
 
-lint: all check  ## check, and what takes longer
+lint: check  ## check, and what takes longer
 	@ci/lint.sh
 
 

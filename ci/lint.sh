@@ -30,11 +30,3 @@ fi
 
 echo "docs/wsgi.svg"
 awk -f docs/draw.awk docs/wsgi.msc | cmp - docs/wsgi.svg
-
-echo "nginx -t nginx.conf.sample"
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-chmod 755 "$tmp"
-mkdir "$tmp/logs" "$tmp/modules"
-cp build/ngx_http_wsgi_module.so build/libngx_wsgi.so "$tmp/modules"
-"$NWSGI_NGINX" -t -q -p "$tmp" -c "$PWD/nginx.conf.sample"
