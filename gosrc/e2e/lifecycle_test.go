@@ -86,10 +86,10 @@ func TestReloadBringsNewCode(t *testing.T) {
     server { listen {{.Addr}}; location / { wsgi_pass version; } }`,
 		file("apps/version.py", whichApp("one")))
 	assert.Equal(t, "one", n.text(t, "/"))
-	writeFile(t, n.Apps, "version.py", whichApp("two"))
+	writeFile(t, n.Apps, "version.py", whichApp("another")) // of another size: bytecode
 	assert.Equal(t, "one", n.text(t, "/"))
 	n.reload()
-	assert.Equal(t, "two", n.text(t, "/"))
+	assert.Equal(t, "another", n.text(t, "/"))
 }
 
 // A worker that is killed, or that a C extension brings down, ends by that
