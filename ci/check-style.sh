@@ -12,10 +12,6 @@ cd "$(dirname "$0")/.."
 # shellcheck source=/dev/null
 . build/env.sh
 
-# For gofmt, of the go that configure has chosen.
-# shellcheck source=/dev/null
-. build/env.sh
-
 failed=0
 
 complain() {
