@@ -27,7 +27,7 @@ class Noted:
 
 
 def _temporary():
-    file = tempfile.TemporaryFile(buffering=0)
+    file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115
     file.write(CONTENT)
     return file
 
