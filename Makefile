@@ -133,6 +133,9 @@ e2e: all venv  ## tests with a real nginx
 asan tsan valgrind: build/nginx/objs/Makefile  ## the module alone, under a checker
 	@ci/try-module.sh $@
 
+matrix:  ## the suite with each nginx and CPython of three Debian releases
+	@ci/matrix.sh
+
 bench: all venv  ## CPU per request, rates and memory, as a table
 	$(call need,gosrc/bench/*.go)
 	$(ENV) go run ./gosrc/bench
@@ -180,4 +183,4 @@ clean:  ## remove build/
 FORCE:
 
 .PHONY: all help module nginx library test unit adapter e2e asan tsan valgrind \
-    bench demo venv go-modules check lint docs install clean FORCE
+    matrix bench demo venv go-modules check lint docs install clean FORCE
