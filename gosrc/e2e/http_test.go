@@ -135,6 +135,12 @@ func startHTTP2(t *testing.T, directives ...string) (*instance, *http.Client) {
 		TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "localhost"},
 	}
 	t.Cleanup(client.CloseIdleConnections)
+
+	// One connection for all that follow: requests that begin at once would
+	// dial one each, and what is dialled too late nobody closes.
+	a, err := http2Do(t, n, client, "GET", "/nginx", nil)
+	require.NoError(t, err)
+	require.Equal(t, "nginx", a.Body)
 	return n, client
 }
 
