@@ -15,7 +15,7 @@
  */
 
 
-#include "ngx_http_wsgi_module.h"
+#include "ngx_http_wsgi_zone.h"
 
 
 static ngx_int_t ngx_http_wsgi_access_handler(ngx_http_request_t *r);
@@ -131,6 +131,7 @@ ngx_http_wsgi_decide(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 
     ngx_http_wsgi_free_message(m);
     ngx_http_wsgi_detach(ctx);
+    ngx_http_wsgi_flight_answered(ctx);
 
     /* as ngx_http_handler() has left them */
 

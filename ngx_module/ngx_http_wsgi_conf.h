@@ -76,6 +76,9 @@ typedef struct {
     ngx_array_t                     pools;             /* of pointers */
     ngx_array_t                     apps;              /* of pointers */
 
+    ngx_shm_zone_t                 *zone;              /* its data: _zone_t */
+    ngx_uint_t                      zone_slots;        /* 0: not used */
+
     ngx_int_t                       request_id;        /* variables' indices */
     ngx_int_t                       remote_user;
 

@@ -25,7 +25,7 @@
  */
 
 
-#include "ngx_http_wsgi_module.h"
+#include "ngx_http_wsgi_zone.h"
 
 
 static ngx_int_t ngx_http_wsgi_check_process(ngx_http_request_t *r,
@@ -393,4 +393,5 @@ ngx_http_wsgi_free_ctx(void *data)
     ngx_http_wsgi_ctx_t *ctx = data;
 
     ngx_http_wsgi_free_output(ctx);
+    ngx_http_wsgi_flight_answered(ctx);
 }

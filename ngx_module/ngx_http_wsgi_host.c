@@ -12,7 +12,7 @@
  */
 
 
-#include "ngx_http_wsgi_module.h"
+#include "ngx_http_wsgi_zone.h"
 
 #include <dirent.h>
 #include <sys/eventfd.h>
@@ -169,6 +169,8 @@ ngx_http_wsgi_host_begin(nwsgi_job_t *nj)
     }
 
     now = ngx_http_wsgi_now();
+
+    ngx_http_wsgi_flight_begun(job, now);
 
     __atomic_store_n(&job->progress, now, __ATOMIC_RELAXED);
     __atomic_store_n(&job->begun, now, __ATOMIC_RELEASE);
@@ -410,6 +412,8 @@ ngx_http_wsgi_host_end(nwsgi_job_t *nj, int32_t result)
     }
 
     job = (ngx_http_wsgi_job_t *) nj;
+
+    ngx_http_wsgi_flight_ended(job);
 
     m = &job->end;
 

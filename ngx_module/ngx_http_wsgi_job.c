@@ -20,7 +20,7 @@
  */
 
 
-#include "ngx_http_wsgi_module.h"
+#include "ngx_http_wsgi_zone.h"
 
 
 /* a job and its block are seldom larger; those of this size are kept */
@@ -113,6 +113,7 @@ ngx_http_wsgi_free_job(ngx_http_wsgi_job_t *job)
     }
 
     ngx_http_wsgi_free_stream(job);
+    ngx_http_wsgi_flight_over(job);
 
     (void) pthread_cond_destroy(&job->cond);
     (void) pthread_mutex_destroy(&job->mutex);
@@ -192,6 +193,8 @@ ngx_http_wsgi_submit(ngx_http_wsgi_ctx_t *ctx)
     ngx_http_wsgi_init_output(ctx);
 
     ctx->submitted = ngx_http_wsgi_now();
+
+    ngx_http_wsgi_take_off(ctx);
 
     switch (ngx_http_wsgi_process.runtime->submit(&job->job)) {
 

@@ -11,7 +11,7 @@
  */
 
 
-#include "ngx_http_wsgi_module.h"
+#include "ngx_http_wsgi_zone.h"
 
 #include <dlfcn.h>
 
@@ -97,6 +97,10 @@ ngx_wsgi_init_conf(ngx_cycle_t *cycle, void *conf)
 
     if (mcf == NULL || mcf->apps.nelts == 0) {
         return NGX_CONF_OK;
+    }
+
+    if (ngx_http_wsgi_init_zone_conf(cycle, mcf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
     }
 
     if (ngx_wsgi_find_library(cycle, wcf) != NGX_CONF_OK) {

@@ -5,7 +5,7 @@
  */
 
 
-#include "ngx_http_wsgi_module.h"
+#include "ngx_http_wsgi_zone.h"
 
 
 static ngx_int_t ngx_http_wsgi_postconfiguration(ngx_conf_t *cf);
@@ -141,6 +141,13 @@ static ngx_command_t  ngx_http_wsgi_commands[] = {
       ngx_conf_set_msec_slot,
       NGX_HTTP_MAIN_CONF_OFFSET,
       offsetof(ngx_http_wsgi_main_conf_t, shutdown_timeout),
+      NULL },
+
+    { ngx_string("wsgi_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
+      ngx_http_wsgi_set_zone,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
       NULL },
 
     { ngx_string("wsgi_pass"),
@@ -360,7 +367,9 @@ ngx_http_wsgi_postconfiguration(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_wsgi_drain_add_handler(cf) != NGX_OK) {
+    if (ngx_http_wsgi_add_zone(cf) != NGX_OK
+        || ngx_http_wsgi_drain_add_handler(cf) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -13,6 +13,8 @@
  *   _check.c      wsgi_check: imports the applications before they serve
  *   _drain.c      a reload: the old workers go when the new ones are ready
  *   _process.c    one worker: the runtime, the wake-ups, the end
+ *   _zone.c       wsgi_zone: what workers know of each other; _flight.c: their
+ *                 requests, for when they crash
  *   _host.c       the host table: what Python threads may call (python)
  *   _handler.c    the life of a request
  *   _access.c     wsgi_access: the same in the access phase
@@ -48,6 +50,7 @@
 typedef struct ngx_http_wsgi_job_s      ngx_http_wsgi_job_t;
 typedef struct ngx_http_wsgi_ctx_s      ngx_http_wsgi_ctx_t;
 typedef struct ngx_http_wsgi_message_s  ngx_http_wsgi_message_t;
+typedef struct ngx_http_wsgi_flight_s   ngx_http_wsgi_flight_t;
 
 
 /*
@@ -127,6 +130,7 @@ struct ngx_http_wsgi_job_s {
     /* set before submit(), then read-only */
 
     uint32_t                        deaf;              /* wsgi_cancel off */
+    ngx_http_wsgi_flight_t         *flight;            /* NULL: no entry */
 
     /* python and loop, atomic */
 
@@ -172,6 +176,7 @@ struct ngx_http_wsgi_ctx_s {
     ngx_http_wsgi_job_t            *job;               /* NULL: let go */
     ngx_http_wsgi_app_t            *app;
     ngx_http_wsgi_pool_t           *pool;
+    ngx_http_wsgi_flight_t         *flight;            /* NULL: no entry */
     ngx_event_t                     timer;
 
     /* the body, see _output.c; sizes are credits of messages */
@@ -203,6 +208,7 @@ struct ngx_http_wsgi_ctx_s {
     ngx_int_t                       verdict;           /* of wsgi_access */
 
     unsigned                        access:1;          /* of wsgi_access */
+    unsigned                        unlisted:1;        /* no flight was free */
     unsigned                        head_sent:1;
     unsigned                        taken:1;           /* not in the queue */
     unsigned                        streamed:1;        /* see _body.c */

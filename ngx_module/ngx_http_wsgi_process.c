@@ -7,7 +7,7 @@
  */
 
 
-#include "ngx_http_wsgi_module.h"
+#include "ngx_http_wsgi_zone.h"
 
 
 /* messages that are handled before other events get their turn */
@@ -64,6 +64,8 @@ ngx_http_wsgi_init_process(ngx_cycle_t *cycle)
     if (mcf == NULL || mcf->apps.nelts == 0) {
         return NGX_OK;
     }
+
+    ngx_http_wsgi_enter_zone(cycle, mcf);
 
     ngx_queue_init(&ngx_http_wsgi_process.jobs);
 
@@ -434,6 +436,7 @@ ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m)
         return;
 
     case NGX_HTTP_WSGI_MESSAGE_READY:
+        ngx_http_wsgi_zone_state(NGX_HTTP_WSGI_WORKER_READY);
         ngx_http_wsgi_drain_ready((ngx_cycle_t *) ngx_cycle);
         return;
 
@@ -501,6 +504,7 @@ ngx_http_wsgi_exit_process(ngx_cycle_t *cycle)
     ngx_http_wsgi_drain_ready(cycle);
 
     if (ngx_http_wsgi_process.runtime == NULL) {
+        ngx_http_wsgi_leave_zone();
         return;
     }
 
@@ -513,6 +517,8 @@ ngx_http_wsgi_exit_process(ngx_cycle_t *cycle)
         ngx_http_wsgi_drain_log();
 
     } while (rc == NWSGI_AGAIN);
+
+    ngx_http_wsgi_leave_zone();
 
     if (rc == NWSGI_OK) {
         return;

@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -90,6 +91,16 @@ var wrongConfigs = []struct{ conf, says string }{
 	{"wsgi_use_pool nobody;" + inLocation("wsgi_pass app;"), `wsgi_pool nobody`},
 	{inLocation("wsgi_use_pool a; wsgi_use_pool a; wsgi_pass app;"), `is duplicate`},
 
+	// the zone
+	{"wsgi_zone one;", `invalid number of arguments in "wsgi_zone" directive`},
+	{"wsgi_zone one 1x;", `invalid zone size "1x"`},
+	{"wsgi_zone one 4k;", `zone "one" is too small`},
+	{"wsgi_zone \"\" 1m;", `"wsgi_zone" directive has an empty name`},
+	{"wsgi_zone one 1m; wsgi_zone two 1m;", `"wsgi_zone" directive is duplicate`},
+	{"limit_req_zone $uri zone=one:1m rate=1r/s; wsgi_zone one 1m;",
+		`the shared memory zone "one" is already declared for a different use`},
+	{inLocation("wsgi_zone one 1m;"), `"wsgi_zone" directive is not allowed here`},
+
 	// wsgi_pass
 	{inLocation("wsgi_pass;"), `invalid number of arguments in "wsgi_pass" directive`},
 	{inLocation("wsgi_pass \"\";"), `invalid application ""`},
@@ -140,6 +151,19 @@ func TestWrongConfig(t *testing.T) {
 	}
 }
 
+// How large a zone has to be depends on all else.
+func TestZoneTooSmall(t *testing.T) {
+	t.Parallel()
+	for threads, fits := range map[int]bool{10: true, 64: false} {
+		out, ok := check(t, fmt.Sprintf("wsgi_zone one 80k; wsgi_threads %d;", threads)+
+			inLocation("wsgi_pass app;"))
+		assert.Equal(t, fits, ok, out)
+		assert.Equal(t, !fits, strings.Contains(out, fmt.Sprintf(`[emerg] "wsgi_zone" "one" is`+
+			` too small: 81920 bytes have no place for 4 workers, those of a reload`+
+			` included, of %d threads each`, threads)), out)
+	}
+}
+
 // What has to be accepted, with every directive of the interface.
 func TestRightConfig(t *testing.T) {
 	t.Parallel()
@@ -158,6 +182,7 @@ func TestRightConfig(t *testing.T) {
     wsgi_preload off;
     wsgi_start_timeout 10s;
     wsgi_shutdown_timeout 500ms;
+    wsgi_zone shared 64k;
     wsgi_use_pool slow;
     wsgi_timeout 10s;
     wsgi_param A b;

@@ -1,0 +1,359 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * The requests in flight, in shared memory: what is left of them when their
+ * worker has died, and is then written to the log.
+ *
+ * An entry has two owners, as a job has.  The request's share ends when nginx
+ * has sent all and frees the request, the job's when it is freed; what a
+ * thread says of its job, that it has begun and has ended, are stores of its
+ * own.  So an entry tells the stages of a request from each other:
+ *
+ *   in the queue    the application has not begun
+ *   running         it has, and the client waits
+ *   sending         it has ended, and nginx sends what it gave
+ *   running on      the client has gone, or has its 504
+ *
+ * The loop keeps the list of free entries to itself: the last one freed is the
+ * first to be used, so that a worker touches no more memory than it needs.
+ */
+
+
+#include "ngx_http_wsgi_zone.h"
+
+
+static void ngx_http_wsgi_fill_flight(ngx_http_wsgi_flight_t *flight,
+    ngx_http_wsgi_ctx_t *ctx);
+static void ngx_http_wsgi_put_text(ngx_http_wsgi_flight_t *flight,
+    ngx_uint_t i, u_char **p, const u_char *data, size_t len, size_t max);
+static void ngx_http_wsgi_let_flight_go(ngx_http_wsgi_flight_t *flight);
+static void ngx_http_wsgi_report_flight(ngx_http_wsgi_slot_t *slot,
+    ngx_http_wsgi_flight_t *flight);
+static ngx_int_t ngx_http_wsgi_read_flight(ngx_http_wsgi_flight_t *flight,
+    ngx_str_t *texts);
+static u_char *ngx_http_wsgi_flight_stage(ngx_http_wsgi_flight_t *flight,
+    u_char *buf, u_char *last);
+static u_char *ngx_http_wsgi_flight_context(ngx_log_t *log, u_char *buf,
+    size_t len);
+
+
+static ngx_http_wsgi_flight_t  **ngx_http_wsgi_free_flights;
+static ngx_uint_t                ngx_http_wsgi_nfree_flights;
+
+
+void
+ngx_http_wsgi_init_flights(ngx_cycle_t *cycle)
+{
+    ngx_uint_t               n;
+    ngx_http_wsgi_flight_t  *flight;
+
+    n = ngx_http_wsgi_zone->flights;
+
+    ngx_http_wsgi_free_flights = ngx_palloc(cycle->pool, n * sizeof(void *));
+
+    if (ngx_http_wsgi_free_flights == NULL) {
+        return;
+    }
+
+    while (n--) {
+        flight = &ngx_http_wsgi_slot->flights[n];
+
+        /* of who had this slot before: the rest of the page stays untouched */
+
+        if (flight->serial) {
+            flight->serial = 0;
+        }
+
+        ngx_http_wsgi_free_flights[ngx_http_wsgi_nfree_flights++] = flight;
+    }
+}
+
+
+void
+ngx_http_wsgi_take_off(ngx_http_wsgi_ctx_t *ctx)
+{
+    ngx_http_wsgi_flight_t  *flight;
+
+    if (ngx_http_wsgi_slot == NULL) {
+        return;
+    }
+
+    if (ngx_http_wsgi_nfree_flights == 0) {
+        ngx_http_wsgi_slot->unlisted++;
+        ctx->unlisted = 1;
+        return;
+    }
+
+    flight = ngx_http_wsgi_free_flights[--ngx_http_wsgi_nfree_flights];
+
+    ngx_http_wsgi_fill_flight(flight, ctx);
+
+    ctx->flight = flight;
+    ctx->job->flight = flight;
+}
+
+
+static void
+ngx_http_wsgi_fill_flight(ngx_http_wsgi_flight_t *flight,
+    ngx_http_wsgi_ctx_t *ctx)
+{
+    u_char                     *p, *uri, *args;
+    size_t                      len;
+    ngx_http_request_t         *r;
+    const nwsgi_block_t        *block;
+    ngx_http_variable_value_t  *id;
+    ngx_http_wsgi_main_conf_t  *mcf;
+
+    r = ctx->request;
+    block = ctx->job->job.block;
+
+    mcf = ngx_http_get_module_main_conf(r, ngx_http_wsgi_module);
+
+    id = &r->variables[mcf->request_id];
+
+    flight->submitted = ctx->submitted;
+    flight->begun = 0;
+    flight->thread = 0;
+    flight->connection = r->connection->number;
+    flight->ended = 0;
+    flight->answered = 0;
+    flight->owners = 2;
+    flight->where_len = 0;
+
+    p = flight->text;
+
+    ngx_http_wsgi_put_text(flight, NGX_HTTP_WSGI_FLIGHT_ID, &p,
+                           id->data, id->len, 40);
+    ngx_http_wsgi_put_text(flight, NGX_HTTP_WSGI_FLIGHT_APP, &p,
+                           ctx->app->name.data, ctx->app->name.len, 64);
+    ngx_http_wsgi_put_text(flight, NGX_HTTP_WSGI_FLIGHT_POOL, &p,
+                           ctx->pool->name.data, ctx->pool->name.len, 32);
+    ngx_http_wsgi_put_text(flight, NGX_HTTP_WSGI_FLIGHT_CLIENT, &p,
+                           nwsgi_data(block, block->client),
+                           block->client.len, 48);
+    ngx_http_wsgi_put_text(flight, NGX_HTTP_WSGI_FLIGHT_METHOD, &p,
+                           nwsgi_data(block, block->method),
+                           block->method.len, 24);
+
+    /* the query may hold what is not for others, and is often long */
+
+    uri = (u_char *) nwsgi_data(block, block->uri);
+    len = block->uri.len;
+
+    args = ngx_strlchr(uri, uri + len, '?');
+
+    if (args) {
+        len = args - uri;
+    }
+
+    ngx_http_wsgi_put_text(flight, NGX_HTTP_WSGI_FLIGHT_URI, &p, uri, len,
+                           flight->text + NGX_HTTP_WSGI_FLIGHT_TEXT - p);
+
+    __atomic_store_n(&flight->serial, block->serial, __ATOMIC_RELEASE);
+}
+
+
+/* The beginning of it, if it is too long. */
+
+static void
+ngx_http_wsgi_put_text(ngx_http_wsgi_flight_t *flight, ngx_uint_t i,
+    u_char **p, const u_char *data, size_t len, size_t max)
+{
+    len = ngx_min(len, max);
+
+    flight->len[i] = len;
+
+    *p = ngx_cpymem(*p, data, len);
+}
+
+
+void
+ngx_http_wsgi_flight_answered(ngx_http_wsgi_ctx_t *ctx)
+{
+    if (ctx->unlisted) {
+        ctx->unlisted = 0;
+        ngx_http_wsgi_slot->unlisted--;
+    }
+
+    if (ctx->flight) {
+        __atomic_store_n(&ctx->flight->answered, 1, __ATOMIC_RELEASE);
+
+        ngx_http_wsgi_let_flight_go(ctx->flight);
+        ctx->flight = NULL;
+    }
+}
+
+
+void
+ngx_http_wsgi_flight_over(ngx_http_wsgi_job_t *job)
+{
+    if (job->flight) {
+        __atomic_store_n(&job->flight->ended, 1, __ATOMIC_RELEASE);
+
+        ngx_http_wsgi_let_flight_go(job->flight);
+        job->flight = NULL;
+    }
+}
+
+
+static void
+ngx_http_wsgi_let_flight_go(ngx_http_wsgi_flight_t *flight)
+{
+    if (--flight->owners) {
+        return;
+    }
+
+    __atomic_store_n(&flight->serial, 0, __ATOMIC_RELEASE);
+
+    ngx_http_wsgi_free_flights[ngx_http_wsgi_nfree_flights++] = flight;
+}
+
+
+void
+ngx_http_wsgi_flight_begun(ngx_http_wsgi_job_t *job, uint64_t now)
+{
+    if (job->flight) {
+        job->flight->thread = (uint64_t) (uintptr_t) pthread_self();
+
+        __atomic_store_n(&job->flight->begun, now, __ATOMIC_RELEASE);
+    }
+}
+
+
+void
+ngx_http_wsgi_flight_ended(ngx_http_wsgi_job_t *job)
+{
+    if (job->flight) {
+        __atomic_store_n(&job->flight->ended, 1, __ATOMIC_RELEASE);
+    }
+}
+
+
+/* The rest is about a worker that has died: nobody writes there any more. */
+
+
+void
+ngx_http_wsgi_report_flights(ngx_http_wsgi_slot_t *slot, ngx_uint_t n)
+{
+    ngx_uint_t               i;
+    ngx_http_wsgi_flight_t  *flight;
+
+    for (i = 0; i < n; i++) {
+        flight = &slot->flights[i];
+
+        if (flight->serial && !(flight->ended && flight->answered)) {
+            ngx_http_wsgi_report_flight(slot, flight);
+        }
+    }
+
+    if (slot->unlisted) {
+        ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                      "wsgi: worker process %P died with %uL more requests in "
+                      "flight, for which \"wsgi_zone\" had no place",
+                      slot->pid, slot->unlisted);
+    }
+}
+
+
+static void
+ngx_http_wsgi_report_flight(ngx_http_wsgi_slot_t *slot,
+    ngx_http_wsgi_flight_t *flight)
+{
+    u_char     *p, stage[NGX_HTTP_WSGI_FLIGHT_WHERE + 128];
+    ngx_str_t   texts[NGX_HTTP_WSGI_FLIGHT_NTEXTS];
+    ngx_log_t   log;
+
+    if (ngx_http_wsgi_read_flight(flight, texts) != NGX_OK) {
+        return;
+    }
+
+    p = ngx_http_wsgi_flight_stage(flight, stage, stage + sizeof(stage));
+
+    log = *ngx_cycle->log;
+    log.connection = flight->connection;
+    log.handler = ngx_http_wsgi_flight_context;
+    log.data = texts;
+    log.action = NULL;
+
+    ngx_log_error(NGX_LOG_ERR, &log, 0,
+                  "wsgi: worker process %P died with a request in flight, "
+                  "id %V, application \"%V\", pool \"%V\": %*s",
+                  slot->pid, &texts[NGX_HTTP_WSGI_FLIGHT_ID],
+                  &texts[NGX_HTTP_WSGI_FLIGHT_APP],
+                  &texts[NGX_HTTP_WSGI_FLIGHT_POOL],
+                  (size_t) (p - stage), stage);
+}
+
+
+/* A process that dies may have written anywhere before: no length is trusted */
+
+static ngx_int_t
+ngx_http_wsgi_read_flight(ngx_http_wsgi_flight_t *flight, ngx_str_t *texts)
+{
+    u_char      *p;
+    ngx_uint_t   i;
+
+    p = flight->text;
+
+    for (i = 0; i < NGX_HTTP_WSGI_FLIGHT_NTEXTS; i++) {
+        texts[i].data = p;
+        texts[i].len = flight->len[i];
+
+        p += texts[i].len;
+
+        if (p > flight->text + NGX_HTTP_WSGI_FLIGHT_TEXT) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_wsgi_flight_stage(ngx_http_wsgi_flight_t *flight, u_char *buf,
+    u_char *last)
+{
+    u_char    *p;
+    uint64_t   now;
+
+    now = ngx_http_wsgi_now();
+
+    if (flight->begun == 0) {
+        return ngx_slprintf(buf, last,
+                            flight->ended ? "being answered, came %uL ms ago"
+                                          : "in the queue for %uL ms",
+                            now - flight->submitted);
+    }
+
+    if (flight->ended) {
+        return ngx_slprintf(buf, last, "its response was being sent, came "
+                            "%uL ms ago", now - flight->submitted);
+    }
+
+    p = ngx_slprintf(buf, last, "ran for %uL ms in thread 0x%016xL%s",
+                     now - flight->begun, flight->thread,
+                     flight->answered ? ", though its client was done with it"
+                                      : "");
+
+    if (flight->where_len && flight->where_len <= NGX_HTTP_WSGI_FLIGHT_WHERE) {
+        p = ngx_slprintf(p, last, ", %*s", (size_t) flight->where_len,
+                         flight->where);
+    }
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_wsgi_flight_context(ngx_log_t *log, u_char *buf, size_t len)
+{
+    ngx_str_t *texts = log->data;
+
+    return ngx_snprintf(buf, len, ", client: %V, request: \"%V %V\"",
+                        &texts[NGX_HTTP_WSGI_FLIGHT_CLIENT],
+                        &texts[NGX_HTTP_WSGI_FLIGHT_METHOD],
+                        &texts[NGX_HTTP_WSGI_FLIGHT_URI]);
+}

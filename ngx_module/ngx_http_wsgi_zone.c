@@ -1,0 +1,457 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * wsgi_zone: shared memory with a slot for each worker.
+ *
+ * nginx makes it in the master and hands it on at a reload if its name and
+ * its size stay the same, while old workers still use it; so its layout is
+ * what the one who made it has written at its beginning, whatever the present
+ * configuration would make of it.
+ */
+
+
+#include "ngx_http_wsgi_zone.h"
+
+
+/* of nginx's allocator, beside what it needs for each page */
+
+#define NGX_HTTP_WSGI_ZONE_PAGES  8
+
+#define NGX_HTTP_WSGI_ZONE_TICK   1000
+
+
+static ngx_uint_t ngx_http_wsgi_zone_wants(ngx_http_wsgi_main_conf_t *mcf,
+    ngx_uint_t *threads);
+static size_t ngx_http_wsgi_slot_size(ngx_uint_t flights);
+static ngx_int_t ngx_http_wsgi_init_zone(ngx_shm_zone_t *shm_zone, void *data);
+static ngx_uint_t ngx_http_wsgi_fit_zone(ngx_shm_zone_t *shm_zone,
+    ngx_http_wsgi_main_conf_t *mcf);
+static ngx_int_t ngx_http_wsgi_init_slots(ngx_http_wsgi_zone_t *zone,
+    ngx_log_t *log);
+static ngx_http_wsgi_slot_t *ngx_http_wsgi_claim_slot(
+    ngx_http_wsgi_zone_t *zone);
+static ngx_int_t ngx_http_wsgi_try_slot(ngx_http_wsgi_slot_t *slot);
+static void ngx_http_wsgi_sweep_handler(ngx_event_t *ev);
+
+
+ngx_http_wsgi_zone_t  *ngx_http_wsgi_zone;
+ngx_http_wsgi_slot_t  *ngx_http_wsgi_slot;
+
+static ngx_event_t       ngx_http_wsgi_sweep;
+static ngx_connection_t  ngx_http_wsgi_nobody;      /* whom debug logs name */
+
+
+char *
+ngx_http_wsgi_set_zone(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_wsgi_main_conf_t *mcf = conf;
+
+    ssize_t     size;
+    ngx_str_t  *value;
+
+    if (mcf->zone) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        return "has an empty name";
+    }
+
+    size = ngx_parse_size(&value[2]);
+
+    if (size == NGX_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid zone size \"%V\"", &value[2]);
+        return NGX_CONF_ERROR;
+    }
+
+    if (size < (ssize_t) (NGX_HTTP_WSGI_ZONE_PAGES * ngx_pagesize)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "zone \"%V\" is too small", &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->zone = ngx_shared_memory_add(cf, &value[1], size,
+                                      &ngx_http_wsgi_module);
+    if (mcf->zone == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    mcf->zone->init = ngx_http_wsgi_init_zone;
+    mcf->zone->data = mcf;
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_wsgi_add_zone(ngx_conf_t *cf)
+{
+    ngx_str_t                   name = ngx_string("ngx_wsgi");
+    ngx_http_wsgi_main_conf_t  *mcf;
+
+    mcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_wsgi_module);
+
+    if (mcf->zone) {
+        return NGX_OK;
+    }
+
+    mcf->zone = ngx_shared_memory_add(cf, &name, 0, &ngx_http_wsgi_module);
+    if (mcf->zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    mcf->zone->init = ngx_http_wsgi_init_zone;
+    mcf->zone->data = mcf;
+
+    return NGX_OK;
+}
+
+
+char *
+ngx_http_wsgi_init_zone_conf(ngx_cycle_t *cycle,
+    ngx_http_wsgi_main_conf_t *mcf)
+{
+    size_t            size;
+    ngx_uint_t        flights, threads;
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    /* those of a reload, and whom requests keep from one before */
+
+    mcf->zone_slots = 2 * ccf->worker_processes + 2;
+
+    if (mcf->zone->shm.size) {
+        return NGX_CONF_OK;
+    }
+
+    flights = ngx_http_wsgi_zone_wants(mcf, &threads);
+
+    size = sizeof(ngx_http_wsgi_zone_t)
+           + mcf->zone_slots * ngx_http_wsgi_slot_size(flights);
+
+    size += size / ngx_pagesize * sizeof(ngx_slab_page_t)
+            + NGX_HTTP_WSGI_ZONE_PAGES * ngx_pagesize;
+
+    mcf->zone->shm.size = ngx_align(size, ngx_pagesize);
+
+    return NGX_CONF_OK;
+}
+
+
+/* How many requests a worker may have in flight, within reason. */
+
+static ngx_uint_t
+ngx_http_wsgi_zone_wants(ngx_http_wsgi_main_conf_t *mcf, ngx_uint_t *threads)
+{
+    ngx_uint_t              i, n;
+    ngx_http_wsgi_pool_t  **pools;
+
+    n = 0;
+    *threads = 0;
+
+    pools = mcf->pools.elts;
+
+    for (i = 0; i < mcf->pools.nelts; i++) {
+        *threads += pools[i]->threads;
+        n += pools[i]->threads + pools[i]->queue;
+    }
+
+    return ngx_max(ngx_min(n, NGX_HTTP_WSGI_ZONE_FLIGHTS), *threads);
+}
+
+
+static size_t
+ngx_http_wsgi_slot_size(ngx_uint_t flights)
+{
+    return ngx_align(sizeof(ngx_http_wsgi_slot_t)
+                     + flights * sizeof(ngx_http_wsgi_flight_t), 64);
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_init_zone(ngx_shm_zone_t *shm_zone, void *data)
+{
+    size_t                      size;
+    ngx_log_t                  *log;
+    ngx_uint_t                  flights;
+    ngx_slab_pool_t            *shpool;
+    ngx_http_wsgi_zone_t       *zone;
+    ngx_http_wsgi_main_conf_t  *mcf;
+
+    mcf = shm_zone->data;
+    zone = data;
+    log = shm_zone->shm.log;
+
+    if (zone) {
+
+        if (zone->version != NGX_HTTP_WSGI_ZONE_VERSION) {
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "\"wsgi_zone\" \"%V\" was made by another version "
+                          "of this module, nginx has to be restarted",
+                          &shm_zone->shm.name);
+            return NGX_ERROR;
+        }
+
+        shm_zone->data = zone;
+
+        return NGX_OK;
+    }
+
+    shm_zone->data = NULL;
+
+    /* a zone is declared, and nobody is there to use it */
+
+    if (mcf->zone_slots == 0) {
+        return NGX_OK;
+    }
+
+    flights = ngx_http_wsgi_fit_zone(shm_zone, mcf);
+
+    if (flights == 0) {
+        return NGX_ERROR;
+    }
+
+    size = ngx_http_wsgi_slot_size(flights);
+
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    zone = ngx_slab_alloc(shpool, sizeof(ngx_http_wsgi_zone_t)
+                                  + mcf->zone_slots * size);
+    if (zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zone->version = NGX_HTTP_WSGI_ZONE_VERSION;
+    zone->slots = mcf->zone_slots;
+    zone->flights = flights;
+    zone->slot_size = size;
+
+    shm_zone->data = zone;
+
+    return ngx_http_wsgi_init_slots(zone, log);
+}
+
+
+/* How many entries there is a place for in each slot.  0: too few, logged. */
+
+static ngx_uint_t
+ngx_http_wsgi_fit_zone(ngx_shm_zone_t *shm_zone,
+    ngx_http_wsgi_main_conf_t *mcf)
+{
+    size_t      size, slot;
+    ngx_uint_t  flights, threads, wants;
+
+    wants = ngx_http_wsgi_zone_wants(mcf, &threads);
+
+    size = shm_zone->shm.size - NGX_HTTP_WSGI_ZONE_PAGES * ngx_pagesize;
+    size -= size / ngx_pagesize * sizeof(ngx_slab_page_t);
+
+    slot = size / mcf->zone_slots;
+
+    flights = slot / sizeof(ngx_http_wsgi_flight_t);
+    flights = ngx_min(flights, wants);
+
+    while (flights && ngx_http_wsgi_slot_size(flights) > slot) {
+        flights--;
+    }
+
+    if (flights < threads) {
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "\"wsgi_zone\" \"%V\" is too small: %uz bytes have no "
+                      "place for %ui workers, those of a reload included, of "
+                      "%ui threads each",
+                      &shm_zone->shm.name, shm_zone->shm.size,
+                      mcf->zone_slots, threads);
+        return 0;
+    }
+
+    return flights;
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_init_slots(ngx_http_wsgi_zone_t *zone, ngx_log_t *log)
+{
+    int                    rc;
+    ngx_uint_t             i;
+    pthread_mutexattr_t    attr;
+    ngx_http_wsgi_slot_t  *slot;
+
+    rc = pthread_mutexattr_init(&attr);
+
+    if (rc == 0) {
+        rc = pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    }
+
+    if (rc == 0) {
+        rc = pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+    }
+
+    for (i = 0; i < zone->slots && rc == 0; i++) {
+        slot = ngx_http_wsgi_zone_slot(zone, i);
+
+        ngx_memzero(slot, sizeof(ngx_http_wsgi_slot_t));
+
+        rc = pthread_mutex_init(&slot->alive, &attr);
+    }
+
+    if (rc != 0) {
+        ngx_log_error(NGX_LOG_EMERG, log, rc,
+                      "\"wsgi_zone\": a robust mutex cannot be made");
+        return NGX_ERROR;
+    }
+
+    (void) pthread_mutexattr_destroy(&attr);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_wsgi_enter_zone(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
+{
+    ngx_http_wsgi_zone_t  *zone;
+
+    zone = mcf->zone ? mcf->zone->data : NULL;
+
+    /* a single process has nobody beside it or after it */
+
+    if (zone == NULL || ngx_process != NGX_PROCESS_WORKER) {
+        return;
+    }
+
+    ngx_http_wsgi_zone = zone;
+    ngx_http_wsgi_slot = ngx_http_wsgi_claim_slot(zone);
+
+    if (ngx_http_wsgi_slot == NULL) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "wsgi: zone \"%V\" has no slot for this worker: if it "
+                      "crashes, nothing will be said of its requests",
+                      &mcf->zone->shm.name);
+
+    } else {
+        ngx_http_wsgi_slot->worker = ngx_worker;
+        ngx_http_wsgi_slot->state = NGX_HTTP_WSGI_WORKER_STARTING;
+        ngx_http_wsgi_slot->started = ngx_http_wsgi_now();
+        ngx_http_wsgi_slot->unlisted = 0;
+
+        ngx_http_wsgi_init_flights(cycle);
+
+        ngx_http_wsgi_slot->pid = ngx_pid;
+    }
+
+    ngx_http_wsgi_nobody.fd = (ngx_socket_t) -1;
+
+    ngx_http_wsgi_sweep.handler = ngx_http_wsgi_sweep_handler;
+    ngx_http_wsgi_sweep.data = &ngx_http_wsgi_nobody;
+    ngx_http_wsgi_sweep.log = cycle->log;
+    ngx_http_wsgi_sweep.cancelable = 1;
+
+    ngx_http_wsgi_sweep_handler(&ngx_http_wsgi_sweep);
+}
+
+
+static ngx_http_wsgi_slot_t *
+ngx_http_wsgi_claim_slot(ngx_http_wsgi_zone_t *zone)
+{
+    ngx_uint_t             i;
+    ngx_http_wsgi_slot_t  *slot;
+
+    for (i = 0; i < zone->slots; i++) {
+        slot = ngx_http_wsgi_zone_slot(zone, i);
+
+        if (ngx_http_wsgi_try_slot(slot) == NGX_OK) {
+            return slot;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* NGX_OK: the slot is this worker's, until it unlocks it, and is empty. */
+
+static ngx_int_t
+ngx_http_wsgi_try_slot(ngx_http_wsgi_slot_t *slot)
+{
+    int  rc;
+
+    rc = pthread_mutex_trylock(&slot->alive);
+
+    if (rc == EOWNERDEAD) {
+        (void) pthread_mutex_consistent(&slot->alive);
+
+        /* if this worker dies meanwhile, the next one begins again */
+
+        if (slot->pid) {
+            ngx_http_wsgi_report_flights(slot, ngx_http_wsgi_zone->flights);
+            slot->pid = 0;
+        }
+
+        return NGX_OK;
+    }
+
+    return rc == 0 ? NGX_OK : NGX_BUSY;
+}
+
+
+/*
+ * The lock stays, until the process is no more: threads that do not come back
+ * may still write to the slot, and nobody else is to have it.
+ */
+
+void
+ngx_http_wsgi_leave_zone(void)
+{
+    if (ngx_http_wsgi_slot) {
+        ngx_http_wsgi_slot->pid = 0;
+    }
+}
+
+
+void
+ngx_http_wsgi_zone_state(ngx_http_wsgi_worker_e state)
+{
+    if (ngx_http_wsgi_slot) {
+        ngx_http_wsgi_slot->state = state;
+    }
+}
+
+
+void
+ngx_http_wsgi_sweep_zone(void)
+{
+    ngx_uint_t             i;
+    ngx_http_wsgi_slot_t  *slot;
+
+    if (ngx_http_wsgi_zone == NULL) {
+        return;
+    }
+
+    for (i = 0; i < ngx_http_wsgi_zone->slots; i++) {
+        slot = ngx_http_wsgi_zone_slot(ngx_http_wsgi_zone, i);
+
+        if (slot->pid == 0 || slot == ngx_http_wsgi_slot) {
+            continue;
+        }
+
+        if (ngx_http_wsgi_try_slot(slot) == NGX_OK) {
+            (void) pthread_mutex_unlock(&slot->alive);
+        }
+    }
+}
+
+
+static void
+ngx_http_wsgi_sweep_handler(ngx_event_t *ev)
+{
+    ngx_http_wsgi_sweep_zone();
+
+    ngx_add_timer(ev, NGX_HTTP_WSGI_ZONE_TICK);
+}
