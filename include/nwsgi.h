@@ -30,7 +30,7 @@
 
 
 /* Raised whenever a struct or a contract below changes its meaning. */
-#define NWSGI_ABI  5
+#define NWSGI_ABI  6
 
 /*
  * The library carries this text, followed by the decimal ABI number and a NUL,
@@ -199,6 +199,9 @@ typedef struct {
 } nwsgi_message_t;
 
 
+#define NWSGI_DRAIN_SOON  0x01   /* clients' idle connections and the worker's
+                                    turn are not waited for */
+
 /*
  * The host table: nginx as the runtime sees it.  No function waits, but for
  * wait().  All may be called at once from any number of threads.
@@ -221,6 +224,15 @@ typedef struct {
      * applications are imported, as far as they can be; or there is no Python.
      */
     void           (*ready)(void);
+
+    /*
+     * python, go.  This worker has to be replaced.  It finishes what it has,
+     * quits when it is its turn among the workers, and nginx starts another.
+     * "reason", "len" bytes, goes into the log, at most 255 of them, and is
+     * borrowed.  "flags" are NWSGI_DRAIN_*.  Further calls with the same flags
+     * do nothing.  Without a master process this is logged and nothing more.
+     */
+    void           (*drain)(const char *reason, size_t len, uint32_t flags);
 
     /*
      * python.  The application is about to be called: wsgi_timeout begins.

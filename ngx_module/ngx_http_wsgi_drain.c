@@ -3,28 +3,32 @@
  * Copyright (C) the ngx_wsgi authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * A reload without a dip.
+ * The ends and beginnings of workers, so that no request feels them.
  *
  * nginx tells its old workers to quit 100 ms after it has forked new ones, and
- * applications may take seconds to import.  So
+ * applications may take seconds to import; and a worker that has to be replaced
+ * quits before nginx forks another.  So
  *
- *   - a new worker of a reload accepts no connections until its Python is
- *     ready, they are the old workers' meanwhile;
- *   - an old worker holds "quit" back until all new workers are ready;
- *   - then it closes its listening sockets, ends each keep-alive connection by
- *     "Connection: close" in its next response, and leaves idle ones to their
- *     clients for a while: a request that is on its way when the server closes
- *     is lost, and a front may not send a POST again;
- *   - then it lets nginx's own graceful shutdown go on.
+ *   - a new worker accepts no connections until its Python is ready, as long as
+ *     others are ready;
+ *   - an old worker of a reload holds "quit" back until all new ones are ready;
+ *   - a worker that has to be replaced waits for its turn: one at a time, and
+ *     only when all others are ready.
  *
- * What workers of different generations know of each other is a page of memory
- * that the master makes once and all workers inherit.
+ * Then the worker drains.  It leaves new connections to others.  It ends each
+ * keep-alive connection by "Connection: close" in its next response, and leaves
+ * idle ones to their clients for a while: a request that is on its way when the
+ * server closes is lost, and a front may not send a POST again.  Then it lets
+ * nginx's own graceful shutdown go on.
+ *
+ * If there are no others, it goes on accepting connections, looks for a moment
+ * at which nothing runs that takes long, and quits.  What connects until its
+ * replacement is ready waits in the listening sockets, which the master keeps
+ * open.
  */
 
 
 #include "ngx_http_wsgi_module.h"
-
-#include <sys/mman.h>
 
 
 #define NGX_HTTP_WSGI_DRAIN_TICK  20
@@ -33,17 +37,12 @@
 
 #define NGX_HTTP_WSGI_DRAIN_IDLE  10000
 
-/* for the start of Python, beside the imports */
+/* without others: for requests that take long to end, and what is long */
 
-#define NGX_HTTP_WSGI_DRAIN_GRACE  5000
+#define NGX_HTTP_WSGI_DRAIN_ALONE  60000
+#define NGX_HTTP_WSGI_DRAIN_LONG   100
 
-
-typedef struct {
-    ngx_atomic_t  generation;       /* of the newest workers */
-    ngx_atomic_t  workers;          /* of that generation */
-    ngx_atomic_t  ready;            /* of them */
-    ngx_atomic_t  patience;         /* msec, of those before them */
-} ngx_http_wsgi_generation_t;
+#define NGX_HTTP_WSGI_MAX_REASON  256
 
 
 typedef struct {
@@ -51,71 +50,36 @@ typedef struct {
     ngx_event_handler_pt    channel_handler;
     ngx_event_t             timer;
     ngx_event_t             hook;
-    ngx_msec_t              deadline;
+    ngx_msec_t              deadline;         /* of holding, of wanted */
+    ngx_msec_t              began;            /* draining */
+    ngx_atomic_uint_t       lease;            /* of which deadline is */
+    ngx_atomic_uint_t       first;            /* connections since it began */
+    ngx_atomic_uint_t       recent;           /* those of late */
+    ngx_atomic_uint_t       next_recent;      /* at next_time */
+    ngx_msec_t              next_time;
     unsigned                ready:1;
     unsigned                refusing:1;       /* accepts no connections */
     unsigned                holding:1;        /* has been told to quit */
+    unsigned                wanted:1;         /* has to be replaced */
+    unsigned                soon:1;
     unsigned                draining:1;
 } ngx_http_wsgi_drain_t;
 
 
 static ngx_int_t ngx_http_wsgi_drain_handler(ngx_http_request_t *r);
-static void ngx_http_wsgi_drain_accept(ngx_cycle_t *cycle, ngx_uint_t on);
+static void ngx_http_wsgi_drain_accept(ngx_http_wsgi_drain_t *d);
 static void ngx_http_wsgi_drain_hook(ngx_event_t *ev);
 static void ngx_http_wsgi_drain_channel(ngx_event_t *ev);
 static void ngx_http_wsgi_drain_timer(ngx_event_t *ev);
-static void ngx_http_wsgi_drain_begin(ngx_cycle_t *cycle);
-static ngx_uint_t ngx_http_wsgi_drain_idle(ngx_cycle_t *cycle);
-static void ngx_http_wsgi_drain_wait(void);
+static ngx_uint_t ngx_http_wsgi_drain_due(ngx_http_wsgi_drain_t *d);
+static void ngx_http_wsgi_drain_begin(ngx_http_wsgi_drain_t *d);
+static ngx_uint_t ngx_http_wsgi_drain_busy(ngx_http_wsgi_drain_t *d);
+static ngx_uint_t ngx_http_wsgi_drain_alone(ngx_http_wsgi_drain_t *d);
+static void ngx_http_wsgi_drain_quit(ngx_http_wsgi_drain_t *d);
+static void ngx_http_wsgi_drain_wait(ngx_http_wsgi_drain_t *d);
 
 
-/* the master's, inherited; NULL: there is none, and nothing is held back */
-
-static ngx_http_wsgi_generation_t  *ngx_http_wsgi_generation;
-static ngx_atomic_uint_t            ngx_http_wsgi_my_generation;
-
-static ngx_http_wsgi_drain_t        ngx_http_wsgi_drain;
-
-
-ngx_int_t
-ngx_http_wsgi_drain_init_module(ngx_cycle_t *cycle)
-{
-    void                       *p;
-    ngx_core_conf_t            *ccf;
-    ngx_http_wsgi_main_conf_t  *mcf;
-
-    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_wsgi_module);
-
-    if (mcf == NULL || mcf->apps.nelts == 0 || ngx_test_config) {
-        return NGX_OK;
-    }
-
-    if (ngx_http_wsgi_generation == NULL) {
-        p = mmap(NULL, sizeof(ngx_http_wsgi_generation_t),
-                 PROT_READ|PROT_WRITE, MAP_ANON|MAP_SHARED, -1, 0);
-
-        if (p == MAP_FAILED) {
-            ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
-                          "mmap() failed, workers will not wait for those of "
-                          "a reload");
-            return NGX_OK;
-        }
-
-        ngx_http_wsgi_generation = p;
-    }
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
-
-    ngx_http_wsgi_generation->ready = 0;
-    ngx_http_wsgi_generation->workers = ccf->worker_processes;
-    ngx_http_wsgi_generation->patience = mcf->start_timeout * mcf->apps.nelts
-                                         + NGX_HTTP_WSGI_DRAIN_GRACE;
-
-    ngx_http_wsgi_my_generation =
-        ngx_atomic_fetch_add(&ngx_http_wsgi_generation->generation, 1) + 1;
-
-    return NGX_OK;
-}
+static ngx_http_wsgi_drain_t  ngx_http_wsgi_draining;
 
 
 ngx_int_t
@@ -140,7 +104,7 @@ ngx_http_wsgi_drain_add_handler(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_wsgi_drain_handler(ngx_http_request_t *r)
 {
-    if (ngx_http_wsgi_drain.draining) {
+    if (ngx_http_wsgi_draining.draining) {
         r->keepalive = 0;
     }
 
@@ -149,106 +113,147 @@ ngx_http_wsgi_drain_handler(ngx_http_request_t *r)
 
 
 void
-ngx_http_wsgi_drain_init(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
+ngx_http_wsgi_drain_init(ngx_cycle_t *cycle)
 {
     ngx_http_wsgi_drain_t  *d;
 
-    d = &ngx_http_wsgi_drain;
-
-    if (ngx_http_wsgi_generation == NULL || ngx_process != NGX_PROCESS_WORKER) {
+    if (!ngx_http_wsgi_workers_known()) {
         return;
     }
+
+    d = &ngx_http_wsgi_draining;
 
     d->cycle = cycle;
 
     d->timer.handler = ngx_http_wsgi_drain_timer;
+    d->timer.data = d;
     d->timer.log = cycle->log;
 
     /* nginx adds the event of its channel after all init_process handlers */
 
     d->hook.handler = ngx_http_wsgi_drain_hook;
+    d->hook.data = d;
     d->hook.log = cycle->log;
 
     ngx_post_event(&d->hook, &ngx_posted_events);
 
     if (ngx_http_wsgi_process.runtime == NULL) {
-        ngx_http_wsgi_drain_ready(cycle);
+        ngx_http_wsgi_drain_ready();
         return;
     }
 
-    if (ngx_http_wsgi_my_generation > 1) {
-        d->refusing = 1;
-        ngx_http_wsgi_drain_accept(cycle, 0);
-    }
+    ngx_http_wsgi_workers_set(NGX_HTTP_WSGI_WORKER_STARTING);
+
+    ngx_http_wsgi_drain_accept(d);
+    ngx_http_wsgi_drain_wait(d);
 }
 
 
 void
-ngx_http_wsgi_drain_ready(ngx_cycle_t *cycle)
+ngx_http_wsgi_drain_ready(void)
 {
     ngx_http_wsgi_drain_t  *d;
 
-    d = &ngx_http_wsgi_drain;
+    d = &ngx_http_wsgi_draining;
 
-    if (d->ready || ngx_http_wsgi_generation == NULL) {
+    if (d->cycle == NULL || d->ready || ngx_exiting) {
         return;
     }
 
     d->ready = 1;
 
-    if (ngx_http_wsgi_my_generation == ngx_http_wsgi_generation->generation) {
-        (void) ngx_atomic_fetch_add(&ngx_http_wsgi_generation->ready, 1);
+    if (!d->draining) {
+        ngx_http_wsgi_workers_set(NGX_HTTP_WSGI_WORKER_READY);
+        ngx_http_wsgi_drain_accept(d);
     }
 
-    if (d->refusing && !ngx_exiting) {
-        ngx_http_wsgi_drain_accept(cycle, 1);
-    }
-
-    d->refusing = 0;
+    ngx_http_wsgi_workers_end_lease();
 }
 
 
-/* As ngx_disable_accept_events() and ngx_enable_accept_events() do. */
+void
+ngx_http_wsgi_drain(const char *reason, ngx_uint_t flags)
+{
+    ngx_http_wsgi_drain_t  *d;
+
+    d = &ngx_http_wsgi_draining;
+
+    if (ngx_exiting) {
+        return;
+    }
+
+    if (d->cycle == NULL) {
+
+        if (!d->wanted) {
+            d->wanted = 1;
+
+            ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                          "wsgi: this process should be replaced, but there "
+                          "is no master to do that: %s", reason);
+        }
+
+        return;
+    }
+
+    if (flags & NWSGI_DRAIN_SOON) {
+        d->soon = 1;
+    }
+
+    if (!d->wanted) {
+        d->wanted = 1;
+        d->lease = ngx_http_wsgi_workers_lease();
+        d->deadline = ngx_current_msec + ngx_http_wsgi_workers_patience();
+
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
+                      "wsgi: this worker is to be replaced: %s", reason);
+    }
+
+    ngx_http_wsgi_drain_wait(d);
+}
+
+
+/* python, go: without malloc(), since once for each kind is enough */
+
+void
+ngx_http_wsgi_host_drain(const char *reason, size_t len, uint32_t flags)
+{
+    ngx_uint_t                       soon;
+    ngx_http_wsgi_message_t         *m;
+    static uint32_t                  called[2];
+    static u_char                    text[2][NGX_HTTP_WSGI_MAX_REASON];
+    static ngx_http_wsgi_message_t   messages[2];
+
+    soon = (flags & NWSGI_DRAIN_SOON) != 0;
+
+    if (__atomic_exchange_n(&called[soon], 1, __ATOMIC_RELAXED)) {
+        return;
+    }
+
+    m = &messages[soon];
+
+    m->type = NGX_HTTP_WSGI_MESSAGE_DRAIN;
+    m->flags = flags;
+    m->body.data = text[soon];
+    m->body.len = ngx_min(len, NGX_HTTP_WSGI_MAX_REASON - 1);
+
+    ngx_memcpy(m->body.data, reason, m->body.len);
+
+    ngx_http_wsgi_push(m, 1);
+}
+
+
+/* Who is not ready, or drains, accepts what nobody else would. */
 
 static void
-ngx_http_wsgi_drain_accept(ngx_cycle_t *cycle, ngx_uint_t on)
+ngx_http_wsgi_drain_accept(ngx_http_wsgi_drain_t *d)
 {
-    ngx_int_t          rc;
-    ngx_uint_t         i;
-    ngx_listening_t   *ls;
-    ngx_connection_t  *c;
+    ngx_uint_t  refuse;
 
-    ls = cycle->listening.elts;
+    refuse = (!d->ready || d->draining) && ngx_http_wsgi_workers_ready(0);
 
-    for (i = 0; i < cycle->listening.nelts; i++) {
-        c = ls[i].connection;
-
-        if (c == NULL || ls[i].type != SOCK_STREAM) {
-            continue;
-        }
-
-#if (NGX_HAVE_REUSEPORT)
-
-        /* the kernel gives it connections that no other worker can take */
-
-        if (ls[i].reuseport) {
-            continue;
-        }
-
-#endif
-
-        if (c->read->active == on) {
-            continue;
-        }
-
-        rc = on ? ngx_add_event(c->read, NGX_READ_EVENT, 0)
-                : ngx_del_event(c->read, NGX_READ_EVENT, NGX_DISABLE_EVENT);
-
-        if (rc == NGX_ERROR) {
-            ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
-                          "wsgi: the events of %V cannot be changed",
-                          &ls[i].addr_text);
-        }
+    if (refuse || d->refusing) {
+        d->refusing = refuse;
+        ngx_http_wsgi_accept(d->cycle, !refuse);
     }
 }
 
@@ -263,7 +268,7 @@ ngx_http_wsgi_drain_hook(ngx_event_t *ev)
     ngx_connection_t       *c;
     ngx_http_wsgi_drain_t  *d;
 
-    d = &ngx_http_wsgi_drain;
+    d = ev->data;
     cycle = d->cycle;
 
     for (i = 0; i < cycle->connection_n; i++) {
@@ -288,90 +293,174 @@ ngx_http_wsgi_drain_channel(ngx_event_t *ev)
 {
     ngx_http_wsgi_drain_t  *d;
 
-    d = &ngx_http_wsgi_drain;
+    d = &ngx_http_wsgi_draining;
 
     d->channel_handler(ev);
 
-    if (!ngx_quit || d->holding || ngx_exiting
-        || ngx_http_wsgi_my_generation == ngx_http_wsgi_generation->generation)
-    {
+    if (!ngx_quit || d->holding || ngx_exiting) {
+        return;
+    }
+
+    if (ngx_http_wsgi_workers_newest()) {
+        ngx_http_wsgi_workers_set(NGX_HTTP_WSGI_WORKER_QUITTING);
         return;
     }
 
     ngx_quit = 0;
 
     d->holding = 1;
-    d->deadline = ngx_current_msec + ngx_http_wsgi_generation->patience;
 
-    ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
-                  "wsgi: serving on until the new workers are ready");
+    if (!d->draining) {
+        d->deadline = ngx_current_msec + ngx_http_wsgi_workers_patience();
 
-    ngx_http_wsgi_drain_wait();
+        ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
+                      "wsgi: serving on until the new workers are ready");
+    }
+
+    ngx_http_wsgi_drain_wait(d);
 }
 
 
 static void
 ngx_http_wsgi_drain_timer(ngx_event_t *ev)
 {
-    ngx_uint_t              late;
     ngx_http_wsgi_drain_t  *d;
 
-    d = &ngx_http_wsgi_drain;
+    d = ev->data;
 
     if (ngx_exiting) {
         return;
     }
 
-    late = (ngx_msec_int_t) (ngx_current_msec - d->deadline) >= 0;
-
-    if (!d->draining) {
-
-        if (ngx_http_wsgi_generation->ready < ngx_http_wsgi_generation->workers
-            && !late)
-        {
-            ngx_http_wsgi_drain_wait();
-            return;
-        }
-
-        ngx_http_wsgi_drain_begin(d->cycle);
-        late = 0;
+    if (!d->draining && ngx_http_wsgi_drain_due(d)) {
+        ngx_http_wsgi_drain_begin(d);
     }
 
-    if (ngx_http_wsgi_drain_idle(d->cycle) && !late) {
-        ngx_http_wsgi_drain_wait();
+    ngx_http_wsgi_drain_accept(d);
+
+    if (d->draining && !ngx_http_wsgi_drain_busy(d)) {
+        ngx_http_wsgi_drain_quit(d);
         return;
     }
 
-    ngx_quit = 1;
+    if (!d->ready || d->holding || d->wanted) {
+        ngx_http_wsgi_drain_wait(d);
+    }
+}
+
+
+/*
+ * Of a reload: all new workers are ready.  Else: it is this worker's turn.  In
+ * either case the others may need too long.
+ */
+
+static ngx_uint_t
+ngx_http_wsgi_drain_due(ngx_http_wsgi_drain_t *d)
+{
+    ngx_uint_t         late;
+    ngx_atomic_uint_t  lease;
+
+    if (d->wanted && !d->holding) {
+
+        if (!ngx_http_wsgi_workers_newest()) {
+            return 0;
+        }
+
+        if (d->soon) {
+            return 1;
+        }
+
+        lease = ngx_http_wsgi_workers_lease();
+
+        if (d->lease != lease) {
+            d->lease = lease;
+            d->deadline = ngx_current_msec + ngx_http_wsgi_workers_patience()
+                          + NGX_HTTP_WSGI_DRAIN_ALONE;
+        }
+    }
+
+    late = (ngx_msec_int_t) (ngx_current_msec - d->deadline) >= 0;
+
+    if (d->holding) {
+        return late || ngx_http_wsgi_workers_complete();
+    }
+
+    return d->wanted
+           && (late || ngx_http_wsgi_workers_complete())
+           && ngx_http_wsgi_workers_take_lease(d->lease, late);
 }
 
 
 static void
-ngx_http_wsgi_drain_begin(ngx_cycle_t *cycle)
+ngx_http_wsgi_drain_begin(ngx_http_wsgi_drain_t *d)
 {
-    ngx_http_wsgi_drain_t  *d;
-
-    d = &ngx_http_wsgi_drain;
-
     d->draining = 1;
-    d->deadline = ngx_current_msec + NGX_HTTP_WSGI_DRAIN_IDLE;
+    d->began = ngx_current_msec;
+    d->first = *ngx_connection_counter;
+    d->recent = d->first;
+    d->next_recent = d->first;
+    d->next_time = ngx_current_msec + NGX_HTTP_WSGI_DRAIN_LONG;
 
-    ngx_close_listening_sockets(cycle);
+    ngx_http_wsgi_workers_set(NGX_HTTP_WSGI_WORKER_DRAINING);
+
+    /* the new workers have them all */
+
+    if (d->holding) {
+        ngx_close_listening_sockets(d->cycle);
+    }
 }
 
 
-/* Is there a connection that its client may be about to use? */
+/*
+ * Is there a connection that its client may be about to use?  Such are idle
+ * ones, and those of requests whose answer may have promised to keep it.  And,
+ * when there are no others, one that would keep this worker from its end, and
+ * so those from being served that wait to connect.
+ */
 
 static ngx_uint_t
-ngx_http_wsgi_drain_idle(ngx_cycle_t *cycle)
+ngx_http_wsgi_drain_busy(ngx_http_wsgi_drain_t *d)
 {
-    ngx_uint_t         i;
-    ngx_connection_t  *c;
+    ngx_uint_t          i, alone;
+    ngx_msec_t          since;
+    ngx_connection_t   *c;
+    ngx_atomic_uint_t   limit;
 
-    c = cycle->connections;
+    since = ngx_current_msec - d->began;
+    alone = ngx_http_wsgi_drain_alone(d) && since < NGX_HTTP_WSGI_DRAIN_ALONE;
 
-    for (i = 0; i < cycle->connection_n; i++) {
-        if (c[i].fd != (ngx_socket_t) -1 && c[i].idle) {
+    if ((ngx_msec_int_t) (ngx_current_msec - d->next_time) >= 0) {
+        d->recent = d->next_recent;
+        d->next_recent = *ngx_connection_counter;
+        d->next_time = ngx_current_msec + NGX_HTTP_WSGI_DRAIN_LONG;
+    }
+
+    if (d->soon || (since >= NGX_HTTP_WSGI_DRAIN_IDLE && !alone)) {
+        return 0;
+    }
+
+    limit = alone ? d->recent : d->first;
+
+    c = d->cycle->connections;
+
+    for (i = 0; i < d->cycle->connection_n; i++) {
+
+        /* as ngx_worker_process_exit() does */
+
+        if (c[i].fd == (ngx_socket_t) -1
+            || c[i].read == NULL
+            || c[i].read->accept
+            || c[i].read->channel
+            || c[i].read->resolver)
+        {
+            continue;
+        }
+
+        if (c[i].idle && since >= NGX_HTTP_WSGI_DRAIN_IDLE) {
+            continue;
+        }
+
+        if (c[i].idle || c[i].number <= limit) {
             return 1;
         }
     }
@@ -380,8 +469,50 @@ ngx_http_wsgi_drain_idle(ngx_cycle_t *cycle)
 }
 
 
-static void
-ngx_http_wsgi_drain_wait(void)
+/* Until its replacement is ready, nobody accepts what this worker would. */
+
+static ngx_uint_t
+ngx_http_wsgi_drain_alone(ngx_http_wsgi_drain_t *d)
 {
-    ngx_add_timer(&ngx_http_wsgi_drain.timer, NGX_HTTP_WSGI_DRAIN_TICK);
+    if (d->holding) {
+        return 0;
+    }
+
+    return ngx_http_wsgi_workers_ready(0) == 0
+           || ngx_http_wsgi_accepts_alone(d->cycle);
+}
+
+
+/* What still runs then must not keep those waiting for long who connect. */
+
+static void
+ngx_http_wsgi_drain_quit(ngx_http_wsgi_drain_t *d)
+{
+    ngx_msec_t                  limit;
+    ngx_core_conf_t            *ccf;
+    ngx_http_wsgi_main_conf_t  *mcf;
+
+    if (ngx_http_wsgi_drain_alone(d)) {
+        mcf = ngx_http_cycle_get_module_main_conf(d->cycle,
+                                                  ngx_http_wsgi_module);
+        ccf = (ngx_core_conf_t *) ngx_get_conf(d->cycle->conf_ctx,
+                                               ngx_core_module);
+
+        limit = ngx_max(mcf->shutdown_timeout, 1);
+
+        if (ccf->shutdown_timeout == 0 || ccf->shutdown_timeout > limit) {
+            ccf->shutdown_timeout = limit;
+        }
+    }
+
+    ngx_quit = 1;
+}
+
+
+static void
+ngx_http_wsgi_drain_wait(ngx_http_wsgi_drain_t *d)
+{
+    if (!d->timer.timer_set) {
+        ngx_add_timer(&d->timer, NGX_HTTP_WSGI_DRAIN_TICK);
+    }
 }

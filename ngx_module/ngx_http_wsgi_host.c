@@ -68,6 +68,7 @@ const nwsgi_host_t  ngx_http_wsgi_host = {
     NWSGI_ABI,
     ngx_http_wsgi_host_log,
     ngx_http_wsgi_host_ready,
+    ngx_http_wsgi_host_drain,
     ngx_http_wsgi_host_begin,
     ngx_http_wsgi_host_send,
     ngx_http_wsgi_host_wait,
@@ -493,6 +494,10 @@ void
 ngx_http_wsgi_push(ngx_http_wsgi_message_t *m, ngx_uint_t wake)
 {
     uint64_t  one = 1;
+
+    if (mailbox.child) {
+        return;
+    }
 
     m->next = __atomic_load_n(&mailbox.head, __ATOMIC_RELAXED);
 

@@ -337,7 +337,7 @@ ngx_module_t  ngx_http_wsgi_module = {
     ngx_http_wsgi_commands,                /* module directives */
     NGX_HTTP_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    ngx_http_wsgi_drain_init_module,       /* init module */
+    ngx_http_wsgi_workers_init_module,     /* init module */
     ngx_http_wsgi_init_process,            /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */

@@ -80,7 +80,7 @@ ngx_http_wsgi_init_process(ngx_cycle_t *cycle)
                       "\"wsgi_pass\" or \"wsgi_access\" answer 500");
     }
 
-    ngx_http_wsgi_drain_init(cycle, mcf);
+    ngx_http_wsgi_drain_init(cycle);
 
     return NGX_OK;
 }
@@ -436,8 +436,11 @@ ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m)
         return;
 
     case NGX_HTTP_WSGI_MESSAGE_READY:
-        ngx_http_wsgi_zone_state(NGX_HTTP_WSGI_WORKER_READY);
-        ngx_http_wsgi_drain_ready((ngx_cycle_t *) ngx_cycle);
+        ngx_http_wsgi_drain_ready();
+        return;
+
+    case NGX_HTTP_WSGI_MESSAGE_DRAIN:
+        ngx_http_wsgi_drain((char *) m->body.data, m->flags);
         return;
 
     case NGX_HTTP_WSGI_MESSAGE_SEND:
@@ -500,8 +503,6 @@ void
 ngx_http_wsgi_exit_process(ngx_cycle_t *cycle)
 {
     int32_t  rc;
-
-    ngx_http_wsgi_drain_ready(cycle);
 
     if (ngx_http_wsgi_process.runtime == NULL) {
         ngx_http_wsgi_leave_zone();

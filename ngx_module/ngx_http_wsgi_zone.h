@@ -62,12 +62,6 @@ struct ngx_http_wsgi_flight_s {
 };
 
 
-typedef enum {
-    NGX_HTTP_WSGI_WORKER_STARTING = 0,
-    NGX_HTTP_WSGI_WORKER_READY,
-    NGX_HTTP_WSGI_WORKER_DRAINING
-} ngx_http_wsgi_worker_e;
-
 /*
  * A worker.  It holds "alive", a robust mutex, from its start to its end: the
  * kernel tells whoever tries the lock next that the owner has died, and tells

@@ -33,6 +33,14 @@ wsgi_go_ready(void)
     }
 }
 
+static inline void
+wsgi_go_drain(const char *reason, size_t len, uint32_t flags)
+{
+    if (wsgi_host->drain) {
+        wsgi_host->drain(reason, len, flags);
+    }
+}
+
 const nwsgi_runtime_t *nwsgi_runtime(const nwsgi_host_t *host);
 */
 import "C"
@@ -63,6 +71,21 @@ func Ready() {
 	if C.wsgi_host != nil {
 		C.wsgi_go_ready()
 	}
+}
+
+// Drain has nginx replace this worker, and tell the reason in its log.  "soon":
+// without regard for idle connections, and for the turn of other workers.  Any
+// goroutine; repetitions do nothing.
+func Drain(reason string, soon bool) {
+	if reason == "" || C.wsgi_host == nil {
+		return
+	}
+	var flags C.uint32_t
+	if soon {
+		flags = C.NWSGI_DRAIN_SOON
+	}
+	C.wsgi_go_drain((*C.char)(unsafe.Pointer(unsafe.StringData(reason))),
+		C.size_t(len(reason)), flags)
 }
 
 // Runtime exchanges a host table (nwsgi_host_t *) for the runtime's

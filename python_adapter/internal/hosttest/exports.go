@@ -37,6 +37,14 @@ func goHostLog(id C.uint64_t, level C.uint32_t, text *C.char, n C.size_t) {
 	host.log = append(host.log, entry)
 }
 
+//export goHostDrain
+func goHostDrain(reason *C.char, n C.size_t, flags C.uint32_t) {
+	host.mu.Lock()
+	defer host.mu.Unlock()
+	host.drains = append(host.drains,
+		Drain{C.GoStringN(reason, C.int(n)), flags&C.NWSGI_DRAIN_SOON != 0})
+}
+
 //export goHostBegin
 func goHostBegin(id C.uint64_t) C.int32_t {
 	c := find(id)

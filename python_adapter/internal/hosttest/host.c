@@ -32,6 +32,13 @@ hosttest_log(nwsgi_job_t *job, uint32_t level, const char *text, size_t len)
 }
 
 
+static void
+hosttest_drain(const char *reason, size_t len, uint32_t flags)
+{
+    goHostDrain((char *) (uintptr_t) reason, len, flags);
+}
+
+
 static int32_t
 hosttest_begin(nwsgi_job_t *job)
 {
@@ -94,6 +101,7 @@ const nwsgi_host_t  hosttest_host = {
     .size = sizeof(nwsgi_host_t),
     .abi = NWSGI_ABI,
     .log = hosttest_log,
+    .drain = hosttest_drain,
     .begin = hosttest_begin,
     .send = hosttest_send,
     .wait = hosttest_wait,

@@ -59,17 +59,24 @@ var host struct {
 	life    *life.Life
 	runtime *C.nwsgi_runtime_t
 
-	mu    sync.Mutex
-	apps  map[source]uint32 // index
-	calls map[uint64]*Call
-	last  uint64
-	log   []Entry // of no request
+	mu     sync.Mutex
+	apps   map[source]uint32 // index
+	calls  map[uint64]*Call
+	last   uint64
+	log    []Entry // of no request
+	drains []Drain
 }
 
 // Entry is one entry of the error log.
 type Entry struct {
 	Level uint32 // 1 emerg, 2 alert, 3 crit, 4 err, 5 warn, ...
 	Text  string
+}
+
+// Drain is a call of the host's drain().
+type Drain struct {
+	Reason string
+	Soon   bool
 }
 
 // Main starts Python, runs the tests and ends Python; its value is for
@@ -171,6 +178,15 @@ func Log() string {
 	defer host.mu.Unlock()
 	defer func() { host.log = nil }()
 	return text(host.log)
+}
+
+// Drains are the calls of drain() since Python has started or Drains was called
+// before.
+func Drains() []Drain {
+	host.mu.Lock()
+	defer host.mu.Unlock()
+	defer func() { host.drains = nil }()
+	return host.drains
 }
 
 func text(entries []Entry) string {

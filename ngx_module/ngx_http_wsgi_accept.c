@@ -1,0 +1,86 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * Listening sockets of a worker that serves beside others.
+ */
+
+
+#include "ngx_http_wsgi_module.h"
+
+
+/*
+ * As ngx_disable_accept_events() and ngx_enable_accept_events() do.  With
+ * "accept_mutex on" the latter is called by who has the mutex: it must not be
+ * had, then.
+ */
+
+void
+ngx_http_wsgi_accept(ngx_cycle_t *cycle, ngx_uint_t on)
+{
+    ngx_int_t          rc;
+    ngx_uint_t         i;
+    ngx_listening_t   *ls;
+    ngx_connection_t  *c;
+
+    if (ngx_use_accept_mutex) {
+        ngx_accept_mutex_held = 0;
+        ngx_accept_disabled = on ? 0 : NGX_MAX_INT32_VALUE;
+
+        if (on) {
+            return;
+        }
+    }
+
+    ls = cycle->listening.elts;
+
+    for (i = 0; i < cycle->listening.nelts; i++) {
+        c = ls[i].connection;
+
+        if (c == NULL || ls[i].type != SOCK_STREAM || c->read->active == on) {
+            continue;
+        }
+
+#if (NGX_HAVE_REUSEPORT)
+
+        /* the kernel gives it connections that no other worker can take */
+
+        if (ls[i].reuseport) {
+            continue;
+        }
+
+#endif
+
+        rc = on ? ngx_add_event(c->read, NGX_READ_EVENT, 0)
+                : ngx_del_event(c->read, NGX_READ_EVENT, NGX_DISABLE_EVENT);
+
+        if (rc == NGX_ERROR) {
+            ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
+                          "wsgi: the events of %V cannot be changed",
+                          &ls[i].addr_text);
+        }
+    }
+}
+
+
+ngx_uint_t
+ngx_http_wsgi_accepts_alone(ngx_cycle_t *cycle)
+{
+#if (NGX_HAVE_REUSEPORT)
+
+    ngx_uint_t        i;
+    ngx_listening_t  *ls;
+
+    ls = cycle->listening.elts;
+
+    for (i = 0; i < cycle->listening.nelts; i++) {
+        if (ls[i].reuseport && ls[i].type == SOCK_STREAM) {
+            return 1;
+        }
+    }
+
+#endif
+
+    return 0;
+}

@@ -1,0 +1,217 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * What the workers of all generations know of each other, so that they take
+ * turns: memory that the master maps once, and that all inherit.  It is not in
+ * wsgi_zone, since a reload may replace that by one of another size.
+ *
+ * A worker has the entry of its slot in ngx_processes[], which its replacement
+ * gets as well, and nobody else while it lives.  It alone writes there.  One
+ * that was killed cannot say so: the others look whether its process exists.
+ */
+
+
+#include "ngx_http_wsgi_zone.h"
+
+#include <sys/mman.h>
+
+
+/* for the start of Python, beside the imports */
+
+#define NGX_HTTP_WSGI_WORKERS_GRACE  5000
+
+/* a lease is the slot of its holder, and a number that makes each another */
+
+#define NGX_HTTP_WSGI_LEASE_SLOTS    (2 * NGX_MAX_PROCESSES)
+#define NGX_HTTP_WSGI_LEASE_FREE     (NGX_HTTP_WSGI_LEASE_SLOTS - 1)
+
+
+typedef struct {
+    ngx_atomic_t                    pid;
+    ngx_atomic_t                    generation;
+    ngx_atomic_t                    state;
+} ngx_http_wsgi_worker_t;
+
+
+typedef struct {
+    ngx_atomic_t                    generation;        /* of the newest ones */
+    ngx_atomic_t                    workers;           /* of that generation */
+    ngx_atomic_t                    patience;          /* msec */
+    ngx_atomic_t                    lease;
+    ngx_http_wsgi_worker_t          worker[NGX_MAX_PROCESSES];
+} ngx_http_wsgi_workers_t;
+
+
+/* the master's, inherited; NULL: there is none */
+
+static ngx_http_wsgi_workers_t  *ngx_http_wsgi_workers;
+static ngx_atomic_uint_t         ngx_http_wsgi_generation;
+
+
+ngx_int_t
+ngx_http_wsgi_workers_init_module(ngx_cycle_t *cycle)
+{
+    void                       *p;
+    ngx_core_conf_t            *ccf;
+    ngx_http_wsgi_workers_t    *w;
+    ngx_http_wsgi_main_conf_t  *mcf;
+
+    mcf = ngx_http_cycle_get_module_main_conf(cycle, ngx_http_wsgi_module);
+
+    if (mcf == NULL || mcf->apps.nelts == 0 || ngx_test_config) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_wsgi_workers == NULL) {
+        p = mmap(NULL, sizeof(ngx_http_wsgi_workers_t), PROT_READ|PROT_WRITE,
+                 MAP_ANON|MAP_SHARED, -1, 0);
+
+        if (p == MAP_FAILED) {
+            ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
+                          "mmap() failed, workers will not wait for each "
+                          "other");
+            return NGX_OK;
+        }
+
+        ngx_http_wsgi_workers = p;
+    }
+
+    w = ngx_http_wsgi_workers;
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
+
+    w->workers = ccf->worker_processes;
+    w->patience = mcf->start_timeout * mcf->apps.nelts
+                  + NGX_HTTP_WSGI_WORKERS_GRACE;
+    w->lease = NGX_HTTP_WSGI_LEASE_FREE;
+
+    ngx_http_wsgi_generation = ngx_atomic_fetch_add(&w->generation, 1) + 1;
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_wsgi_workers_known(void)
+{
+    return ngx_http_wsgi_workers != NULL && ngx_process == NGX_PROCESS_WORKER;
+}
+
+
+ngx_uint_t
+ngx_http_wsgi_workers_newest(void)
+{
+    return ngx_http_wsgi_generation == ngx_http_wsgi_workers->generation;
+}
+
+
+ngx_msec_t
+ngx_http_wsgi_workers_patience(void)
+{
+    return ngx_http_wsgi_workers->patience;
+}
+
+
+void
+ngx_http_wsgi_workers_set(ngx_http_wsgi_worker_e state)
+{
+    ngx_http_wsgi_worker_t  *w;
+
+    w = &ngx_http_wsgi_workers->worker[ngx_process_slot];
+
+    w->state = state;
+
+    ngx_memory_barrier();
+
+    w->pid = ngx_pid;
+    w->generation = ngx_http_wsgi_generation;
+
+    ngx_http_wsgi_zone_state(state);
+}
+
+
+ngx_uint_t
+ngx_http_wsgi_workers_ready(ngx_uint_t newest)
+{
+    ngx_int_t                i;
+    ngx_uint_t               n;
+    ngx_http_wsgi_worker_t  *w;
+
+    n = 0;
+    w = ngx_http_wsgi_workers->worker;
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+
+        if (w[i].state == NGX_HTTP_WSGI_WORKER_READY
+            && (!newest || w[i].generation == ngx_http_wsgi_workers->generation)
+            && (kill((ngx_pid_t) w[i].pid, 0) == 0 || ngx_errno != NGX_ESRCH))
+        {
+            n++;
+        }
+    }
+
+    return n;
+}
+
+
+ngx_uint_t
+ngx_http_wsgi_workers_complete(void)
+{
+    ngx_int_t                i;
+    ngx_http_wsgi_worker_t  *w;
+
+    w = ngx_http_wsgi_workers->worker;
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+
+        /* nginx ends: there will be no others */
+
+        if (w[i].state == NGX_HTTP_WSGI_WORKER_QUITTING
+            && w[i].generation == ngx_http_wsgi_workers->generation)
+        {
+            return 1;
+        }
+    }
+
+    return ngx_http_wsgi_workers_ready(1) >= ngx_http_wsgi_workers->workers;
+}
+
+
+ngx_atomic_uint_t
+ngx_http_wsgi_workers_lease(void)
+{
+    return ngx_http_wsgi_workers->lease;
+}
+
+
+ngx_uint_t
+ngx_http_wsgi_workers_take_lease(ngx_atomic_uint_t lease, ngx_uint_t force)
+{
+    ngx_atomic_uint_t  slot;
+
+    slot = lease % NGX_HTTP_WSGI_LEASE_SLOTS;
+
+    if (slot != NGX_HTTP_WSGI_LEASE_FREE && !force) {
+        return 0;
+    }
+
+    return ngx_atomic_cmp_set(&ngx_http_wsgi_workers->lease, lease,
+                              lease - slot + NGX_HTTP_WSGI_LEASE_SLOTS
+                              + ngx_process_slot);
+}
+
+
+void
+ngx_http_wsgi_workers_end_lease(void)
+{
+    ngx_atomic_uint_t  lease, slot;
+
+    lease = ngx_http_wsgi_workers->lease;
+    slot = lease % NGX_HTTP_WSGI_LEASE_SLOTS;
+
+    if (slot == (ngx_atomic_uint_t) ngx_process_slot) {
+        (void) ngx_atomic_cmp_set(&ngx_http_wsgi_workers->lease, lease,
+                                  lease - slot + NGX_HTTP_WSGI_LEASE_FREE);
+    }
+}
