@@ -180,10 +180,17 @@ func (n *instance) signal(sig syscall.Signal) {
 // workers have gone and the new ones serve.
 func (n *instance) reload() {
 	n.t.Helper()
+	n.reloadWhile(func() {})
+}
+
+// reloadWhile calls "f" when the reload has begun.
+func (n *instance) reloadWhile(f func()) {
+	n.t.Helper()
 	n.client.CloseIdleConnections() // or the old workers wait for them
 	old := n.workers()
 	ready := n.countLog(pythonReady)
 	n.signal(syscall.SIGHUP)
+	f()
 	n.wait("the new workers", func() bool {
 		now := n.workers()
 		return len(now) == n.set.workers && !slices.ContainsFunc(old, alive) &&

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,17 +26,24 @@ import (
 type load struct {
 	t     *testing.T
 	n     *instance
+	every time.Duration // between a client's requests, 0: no pause
 	done  atomic.Bool
 	quits atomic.Bool // nginx goes: refused connections are no failures
 	count atomic.Int64
 	wg    sync.WaitGroup
 	lock  sync.Mutex
 	fails []string
-	worst time.Duration
+	took  []time.Duration // by each request, in the order of their ends
 }
 
 func startLoad(t *testing.T, n *instance, clients int) *load {
-	l := &load{t: t, n: n}
+	return startPacedLoad(t, n, clients, 0)
+}
+
+// startPacedLoad has each client send a request "every" so often, if the one
+// before it has been answered.
+func startPacedLoad(t *testing.T, n *instance, clients int, every time.Duration) *load {
+	l := &load{t: t, n: n, every: every}
 	for range clients {
 		l.wg.Add(1)
 		go l.client()
@@ -87,7 +95,20 @@ func (l *load) answered(after time.Duration) {
 	l.count.Add(1)
 	l.lock.Lock()
 	defer l.lock.Unlock()
-	l.worst = max(l.worst, after)
+	l.took = append(l.took, after)
+}
+
+// answers is what the requests have taken so far, in the order of their ends.
+func (l *load) answers() []time.Duration {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return slices.Clone(l.took)
+}
+
+// percentile of latencies, "part" of 100: the largest is 100.
+func percentile(took []time.Duration, part int) time.Duration {
+	sorted := slices.Sorted(slices.Values(took))
+	return sorted[(len(sorted)-1)*part/100].Round(time.Microsecond)
 }
 
 func (l *load) fail(format string, args ...any) {
@@ -125,6 +146,7 @@ func (l *load) connection(conn net.Conn) {
 			l.fail("request %d: %q, %v", used, got, err)
 			return
 		}
+		time.Sleep(time.Until(began.Add(l.every)))
 		if r.closes {
 			return
 		}
