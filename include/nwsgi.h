@@ -30,7 +30,7 @@
 
 
 /* Raised whenever a struct or a contract below changes its meaning. */
-#define NWSGI_ABI  6
+#define NWSGI_ABI  7
 
 /*
  * The library carries this text, followed by the decimal ABI number and a NUL,
@@ -235,6 +235,13 @@ typedef struct {
     void           (*drain)(const char *reason, size_t len, uint32_t flags);
 
     /*
+     * python, go.  1: requests that come from now on wait, outside of this
+     * worker, for hold(0) or for what replaces it; those that have come run on.
+     * The last of several calls holds good.
+     */
+    void           (*hold)(uint32_t on);
+
+    /*
      * python.  The application is about to be called: wsgi_timeout begins.
      * NWSGI_OK, or NWSGI_GONE: it is not to be called, end() is next.
      */
@@ -332,6 +339,9 @@ typedef struct {
     uint32_t                  start_timeout;     /* of an import */
     uint32_t                  shutdown_timeout;
     uint32_t                  workers;           /* > 1: wsgi.multiprocess */
+    uint32_t                  check;             /* 1: wsgi_check import */
+    uint32_t                  reloading;         /* 1: changed source files
+                                                    call for drain() */
     uint32_t                  npools;
     uint32_t                  napps;
     uint32_t                  nenv;

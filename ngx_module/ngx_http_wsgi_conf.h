@@ -70,6 +70,7 @@ typedef struct {
     ngx_uint_t                      check;
     ngx_msec_t                      start_timeout;
     ngx_msec_t                      shutdown_timeout;
+    ngx_flag_t                      script_reloading;
 
     ngx_array_t                     path;              /* ngx_str_t */
     ngx_array_t                     env;               /* ngx_keyval_t */

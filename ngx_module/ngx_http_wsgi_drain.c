@@ -63,6 +63,7 @@ typedef struct {
     unsigned                wanted:1;         /* has to be replaced */
     unsigned                soon:1;
     unsigned                draining:1;
+    unsigned                held:1;           /* nobody is to be served */
 } ngx_http_wsgi_drain_t;
 
 
@@ -104,7 +105,7 @@ ngx_http_wsgi_drain_add_handler(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_wsgi_drain_handler(ngx_http_request_t *r)
 {
-    if (ngx_http_wsgi_draining.draining) {
+    if (ngx_http_wsgi_draining.draining || ngx_http_wsgi_draining.held) {
         r->keepalive = 0;
     }
 
@@ -242,6 +243,23 @@ ngx_http_wsgi_host_drain(const char *reason, size_t len, uint32_t flags)
 }
 
 
+void
+ngx_http_wsgi_drain_hold(ngx_uint_t on)
+{
+    ngx_http_wsgi_drain_t  *d;
+
+    d = &ngx_http_wsgi_draining;
+
+    if (d->cycle == NULL || ngx_exiting) {
+        return;
+    }
+
+    d->held = on;
+
+    ngx_http_wsgi_drain_accept(d);
+}
+
+
 /* Who is not ready, or drains, accepts what nobody else would. */
 
 static void
@@ -249,7 +267,8 @@ ngx_http_wsgi_drain_accept(ngx_http_wsgi_drain_t *d)
 {
     ngx_uint_t  refuse;
 
-    refuse = (!d->ready || d->draining) && ngx_http_wsgi_workers_ready(0);
+    refuse = d->held
+             || ((!d->ready || d->draining) && ngx_http_wsgi_workers_ready(0));
 
     if (refuse || d->refusing) {
         d->refusing = refuse;
@@ -503,6 +522,10 @@ ngx_http_wsgi_drain_quit(ngx_http_wsgi_drain_t *d)
         if (ccf->shutdown_timeout == 0 || ccf->shutdown_timeout > limit) {
             ccf->shutdown_timeout = limit;
         }
+    }
+
+    if (d->soon) {
+        ngx_http_wsgi_close_idle(d->cycle);
     }
 
     ngx_quit = 1;

@@ -47,6 +47,7 @@ ngx_http_wsgi_create_main_conf(ngx_conf_t *cf)
     mcf->check = NGX_CONF_UNSET_UINT;
     mcf->start_timeout = NGX_CONF_UNSET_MSEC;
     mcf->shutdown_timeout = NGX_CONF_UNSET_MSEC;
+    mcf->script_reloading = NGX_CONF_UNSET;
 
     if (ngx_array_init(&mcf->path, cf->pool, 4, sizeof(ngx_str_t)) != NGX_OK
         || ngx_array_init(&mcf->env, cf->pool, 4, sizeof(ngx_keyval_t))
@@ -80,6 +81,7 @@ ngx_http_wsgi_init_main_conf(ngx_conf_t *cf, void *conf)
     ngx_conf_init_uint_value(mcf->check, NGX_HTTP_WSGI_CHECK_IMPORT);
     ngx_conf_init_msec_value(mcf->start_timeout, 60000);
     ngx_conf_init_msec_value(mcf->shutdown_timeout, 10000);
+    ngx_conf_init_value(mcf->script_reloading, 0);
 
     return ngx_http_wsgi_init_pools(cf, mcf);
 }

@@ -143,6 +143,13 @@ static ngx_command_t  ngx_http_wsgi_commands[] = {
       offsetof(ngx_http_wsgi_main_conf_t, shutdown_timeout),
       NULL },
 
+    { ngx_string("wsgi_script_reloading"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_FLAG,
+      ngx_conf_set_flag_slot,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, script_reloading),
+      NULL },
+
     { ngx_string("wsgi_zone"),
       NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE2,
       ngx_http_wsgi_set_zone,

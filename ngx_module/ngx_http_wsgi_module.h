@@ -15,6 +15,7 @@
  *   _accept.c     its listening sockets
  *   _drain.c      a worker goes without being missed: at a reload, or when it
  *                 has to be replaced
+ *   _hold.c       a worker lets clients wait
  *   _process.c    one worker: the runtime, the wake-ups, the end
  *   _zone.c       wsgi_zone: what workers know of each other; _flight.c: their
  *                 requests, for when they crash
@@ -71,6 +72,7 @@ typedef enum {
     NGX_HTTP_WSGI_MESSAGE_LOG,
     NGX_HTTP_WSGI_MESSAGE_READY,
     NGX_HTTP_WSGI_MESSAGE_DRAIN,
+    NGX_HTTP_WSGI_MESSAGE_HOLD,
     NGX_HTTP_WSGI_MESSAGE_BODY,
     NGX_HTTP_WSGI_MESSAGE_END
 } ngx_http_wsgi_message_e;
@@ -335,8 +337,23 @@ void ngx_http_wsgi_drain_ready(void);
  */
 void ngx_http_wsgi_drain(const char *reason, ngx_uint_t flags);
 
+/* Held: it accepts no connections, and keeps none. */
+void ngx_http_wsgi_drain_hold(ngx_uint_t on);
+
 /* python, go: host->drain, see nwsgi.h */
 void ngx_http_wsgi_host_drain(const char *reason, size_t len, uint32_t flags);
+
+
+/* _hold.c */
+
+/* python, go: host->hold, see nwsgi.h */
+void ngx_http_wsgi_host_hold(uint32_t on);
+
+/* The message of host->hold() has come. */
+void ngx_http_wsgi_hold(void);
+
+/* Closes clients' connections that are idle, also those not used so far. */
+void ngx_http_wsgi_close_idle(ngx_cycle_t *cycle);
 
 
 /* _process.c */

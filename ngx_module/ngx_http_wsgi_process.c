@@ -80,6 +80,12 @@ ngx_http_wsgi_init_process(ngx_cycle_t *cycle)
                       "\"wsgi_pass\" or \"wsgi_access\" answer 500");
     }
 
+    if (mcf->script_reloading && ngx_process == NGX_PROCESS_SINGLE) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "\"wsgi_script_reloading\" is ignored: there is no "
+                      "master process to replace this one");
+    }
+
     ngx_http_wsgi_drain_init(cycle);
 
     return NGX_OK;
@@ -198,6 +204,9 @@ ngx_http_wsgi_configure(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf,
     conf->shutdown_timeout = mcf->shutdown_timeout;
     conf->workers = (ngx_process == NGX_PROCESS_SINGLE) ? 1
                                                         : ccf->worker_processes;
+    conf->check = (mcf->check == NGX_HTTP_WSGI_CHECK_IMPORT);
+    conf->reloading = mcf->script_reloading
+                      && ngx_process == NGX_PROCESS_WORKER;
     conf->ident = NGINX_VER;
     conf->ident_len = sizeof(NGINX_VER) - 1;
 
@@ -441,6 +450,10 @@ ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m)
 
     case NGX_HTTP_WSGI_MESSAGE_DRAIN:
         ngx_http_wsgi_drain((char *) m->body.data, m->flags);
+        return;
+
+    case NGX_HTTP_WSGI_MESSAGE_HOLD:
+        ngx_http_wsgi_hold();
         return;
 
     case NGX_HTTP_WSGI_MESSAGE_SEND:

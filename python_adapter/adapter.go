@@ -41,6 +41,14 @@ wsgi_go_drain(const char *reason, size_t len, uint32_t flags)
     }
 }
 
+static inline void
+wsgi_go_hold(uint32_t on)
+{
+    if (wsgi_host->hold) {
+        wsgi_host->hold(on);
+    }
+}
+
 const nwsgi_runtime_t *nwsgi_runtime(const nwsgi_host_t *host);
 */
 import "C"
@@ -86,6 +94,12 @@ func Drain(reason string, soon bool) {
 	}
 	C.wsgi_go_drain((*C.char)(unsafe.Pointer(unsafe.StringData(reason))),
 		C.size_t(len(reason)), flags)
+}
+
+// Hold has requests wait outside of this worker (true), or be served again.  Any
+// goroutine.
+func Hold(on bool) {
+	C.wsgi_go_hold(flag(on))
 }
 
 // Runtime exchanges a host table (nwsgi_host_t *) for the runtime's

@@ -16,7 +16,8 @@ func TestBoot(t *testing.T) {
 	if python == "" {
 		t.Fatal("NWSGI_PYTHON is not set: source build/env.sh")
 	}
-	for _, script := range []string{"testdata/test_boot.py", "testdata/test_guest.py"} {
+	for _, script := range []string{"testdata/test_boot.py", "testdata/test_guest.py",
+		"testdata/test_sources.py"} {
 		t.Run(script, func(t *testing.T) {
 			cmd := exec.Command(python, "-B", "-W", "ignore", script)
 			if out, err := cmd.CombinedOutput(); err != nil {

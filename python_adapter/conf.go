@@ -24,6 +24,8 @@ func Decode(from unsafe.Pointer) *config.Config {
 		StartTimeout:    time.Duration(c.start_timeout) * time.Millisecond,
 		ShutdownTimeout: time.Duration(c.shutdown_timeout) * time.Millisecond,
 		Workers:         uint32(c.workers),
+		Check:           c.check != 0,
+		Reloading:       c.reloading != 0,
 		Ident:           C.GoStringN(c.ident, C.int(c.ident_len)),
 		Home:            C.GoString(c.home),
 		Executable:      C.GoString(c.executable),
@@ -71,6 +73,8 @@ func encode(conf *config.Config) *C.nwsgi_config_t {
 		start_timeout:    C.uint32_t(conf.StartTimeout / time.Millisecond),
 		shutdown_timeout: C.uint32_t(conf.ShutdownTimeout / time.Millisecond),
 		workers:          C.uint32_t(conf.Workers),
+		check:            flag(conf.Check),
+		reloading:        flag(conf.Reloading),
 		npools:           C.uint32_t(len(conf.Pools)),
 		napps:            C.uint32_t(len(conf.Apps)),
 		nenv:             C.uint32_t(len(conf.Env)),
@@ -113,9 +117,7 @@ func encodeApps(c *C.nwsgi_config_t, from []config.App) {
 			callable:    cstring(app.Callable),
 			middleware:  cstrings(app.Middleware),
 			nmiddleware: C.uint32_t(len(app.Middleware)),
-		}
-		if app.Preload {
-			apps[i].preload = 1
+			preload:     flag(app.Preload),
 		}
 	}
 	c.apps = unsafe.SliceData(apps)
@@ -126,6 +128,13 @@ func alloc[T any](n int) []T {
 	var t T
 	p := C.calloc(C.size_t(max(n, 1)), C.size_t(unsafe.Sizeof(t)))
 	return unsafe.Slice((*T)(p), n)
+}
+
+func flag(on bool) C.uint32_t {
+	if on {
+		return 1
+	}
+	return 0
 }
 
 // cstring is NULL for what was not set.

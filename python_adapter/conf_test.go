@@ -19,6 +19,8 @@ func TestConfigurationSurvivesC(t *testing.T) {
 		StartTimeout:    1500 * time.Millisecond,
 		ShutdownTimeout: 2 * time.Second,
 		Workers:         4,
+		Check:           true,
+		Reloading:       true,
 		Ident:           "nginx/1.22.1",
 		Home:            "/srv/venv",
 		Executable:      "/srv/venv/bin/python",

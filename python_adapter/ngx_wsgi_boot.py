@@ -206,6 +206,7 @@ def script(path):
 
     loader = SourceFileLoader(name, path)
     try:
+        loader.path_stats(path)  # for wsgi_script_reloading
         source = loader.get_data(path)
     except OSError as exc:
         raise LoadError(f"the script cannot be read: {exc.strerror}") from None

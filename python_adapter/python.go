@@ -31,14 +31,16 @@ var bootSource string
 
 // Python is the interpreter of this process.
 type Python struct {
-	conf *C.nwsgi_config_t
-	apps []config.App
-	boot *python3.PyObject // the module, while Python lives
+	conf      *C.nwsgi_config_t
+	apps      []config.App
+	reloading bool
+	boot      *python3.PyObject // the module, while Python lives
+	sources   sources           // if reloading
 }
 
 // New copies the configuration; nothing is started.
 func New(conf *config.Config) *Python {
-	return &Python{conf: encode(conf), apps: conf.Apps}
+	return &Python{conf: encode(conf), apps: conf.Apps, reloading: conf.Reloading}
 }
 
 // Ready tells nginx that the start has come to its end, well or not.
@@ -90,6 +92,15 @@ func (p *Python) startBoot() error {
 	if err := p.do("start"); err != nil {
 		return err
 	}
+	if p.reloading {
+		if err := p.watchSources(); err != nil {
+			return err
+		}
+	}
+	return p.addApps()
+}
+
+func (p *Python) addApps() error {
 	for _, app := range p.apps {
 		middleware := strings.Join(app.Middleware, " ")
 		if err := p.do("add", app.Target, app.Callable, middleware); err != nil {
@@ -169,7 +180,7 @@ func (p *Python) last(function string) {
 func (p *Python) Finalize() error {
 	python3.PyGILState_Ensure()
 	C.wsgi_module_free()
-	p.boot.DecRef()
+	release(p.boot, p.sources.module)
 	p.boot = nil
 	if python3.Py_FinalizeEx() != 0 {
 		return errors.New("what Python had buffered could not be written at its end")

@@ -18,6 +18,8 @@ type Config struct {
 	StartTimeout    time.Duration // of an import
 	ShutdownTimeout time.Duration
 	Workers         uint32
+	Check           bool   // wsgi_check import
+	Reloading       bool   // wsgi_script_reloading
 	Ident           string // "nginx/1.22.1"
 	Home            string
 	Executable      string

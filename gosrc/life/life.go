@@ -19,6 +19,7 @@ import (
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/config"
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/log"
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/pool"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/reload"
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/watch"
 )
 
@@ -27,6 +28,7 @@ import (
 type Python interface {
 	pool.Executor
 	watch.Interrupter
+	reload.Worker
 
 	// Prepare does what must have been done when nginx goes on: the queues
 	// and the environment are there.
@@ -63,6 +65,7 @@ type Life struct {
 	imports *imports
 	pools   *pool.Manager
 	watch   *watch.Watch
+	reload  *reload.Reload
 
 	mu       sync.Mutex
 	state    State
@@ -85,7 +88,8 @@ func New(conf *config.Config, slots int, python Python, c clock.Clock,
 	}
 	l.imports = newImports(c, conf.StartTimeout, l.endImport)
 	l.pools = pool.New(conf, slots, python, c, logger)
-	l.watch = watch.New(conf, visitor{l}, l.pools, c, logger)
+	l.watch = watch.New(conf, visitor{python, l.gate}, l.pools, c, logger)
+	l.reload = reload.New(conf, visitor{python, l.gate}, c, logger)
 	return l
 }
 
@@ -144,6 +148,9 @@ func (l *Life) main() {
 	if l.advance(Running) {
 		l.log.Printf(log.Info, "ready after %v", l.since(begin))
 	}
+	if l.conf.Reloading {
+		go l.reloading()
+	}
 	<-l.drained
 	l.end()
 }
@@ -158,6 +165,12 @@ func (l *Life) watching() {
 	runtime.LockOSThread()
 	defer l.log.Guard("the watch")
 	l.watch.Run(l.over)
+}
+
+func (l *Life) reloading() {
+	runtime.LockOSThread()
+	defer l.log.Guard("wsgi_script_reloading")
+	l.reload.Run(l.stopping)
 }
 
 // preload imports, in the configuration's order, what is not left to the first
@@ -212,12 +225,23 @@ func (l *Life) since(begin time.Time) time.Duration {
 	return l.clock.Now().Sub(begin).Round(time.Millisecond)
 }
 
-// visitor passes interruptions on while Python is there.
-type visitor struct{ life *Life }
+// visitor calls what takes the GIL while Python is there.
+type visitor struct {
+	Python
+	gate *gate
+}
 
 func (v visitor) Interrupt(slot uint32, serial uint64, reason uint32) (raised bool) {
-	v.life.gate.visit(func() {
-		raised = v.life.python.Interrupt(slot, serial, reason)
-	})
+	v.gate.visit(func() { raised = v.Python.Interrupt(slot, serial, reason) })
 	return raised
+}
+
+func (v visitor) Changes() (text string) {
+	v.gate.visit(func() { text = v.Python.Changes() })
+	return text
+}
+
+func (v visitor) Examine() (text string) {
+	v.gate.visit(func() { text = v.Python.Examine() })
+	return text
 }

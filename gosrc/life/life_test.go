@@ -4,6 +4,7 @@
 package life
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -31,6 +32,7 @@ type python struct {
 	serials  map[uint32]uint64
 	closed   bool
 	importer uint64
+	edited   string
 }
 
 func newPython() *python {
@@ -69,6 +71,20 @@ func (p *python) Leave(uint32)           {}
 func (p *python) Ready()                 { _ = p.call("ready") }
 func (p *python) Finalize() error        { return p.call("finalize") }
 func (p *python) Fail()                  { _ = p.call("fail") }
+func (p *python) Examine() string        { return "" }
+func (p *python) Hold(bool)              {}
+func (p *python) Replace(string)         { _ = p.call("replace") }
+func (p *python) Trial(context.Context) string {
+	_ = p.call("trial")
+	return ""
+}
+
+func (p *python) Changes() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.edited
+}
+
 func (p *python) EndImport(app uint32, ident uint64, why string) string {
 	_ = p.call("end import %d", app)
 	p.mu.Lock()
@@ -435,4 +451,20 @@ func TestStress(t *testing.T) {
 		assert.Equal(t, Done, outcome)
 		assert.True(t, strings.HasSuffix(f.python.made(), "finalize"))
 	}
+}
+
+// Changed source files end the looking, a stop does, too.
+func TestReloading(t *testing.T) {
+	f := fresh()
+	f.conf.Reloading = true
+	f.python.edited = "app.py"
+	require.NoError(t, f.Start())
+	for range 2 {
+		require.Eventually(t, func() bool { return f.clock.Pending() > 0 },
+			10*time.Second, time.Millisecond)
+		f.clock.Advance(time.Second)
+	}
+	f.python.await("replace")
+	outcome, _ := f.stop(t, 0)
+	assert.Equal(t, Done, outcome)
 }

@@ -52,6 +52,7 @@ func (l *Life) begin() time.Time {
 		return l.deadline
 	}
 	l.deadline = l.clock.Now().Add(l.conf.ShutdownTimeout)
+	close(l.stopping)
 	if l.state == Idle {
 		l.state = Ended
 		close(l.over)
