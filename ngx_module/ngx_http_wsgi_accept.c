@@ -20,9 +20,21 @@ void
 ngx_http_wsgi_accept(ngx_cycle_t *cycle, ngx_uint_t on)
 {
     ngx_int_t          rc;
-    ngx_uint_t         i;
+    ngx_uint_t         i, flags;
     ngx_listening_t   *ls;
     ngx_connection_t  *c;
+
+    flags = 0;
+
+#if (NGX_HAVE_EPOLLEXCLUSIVE)
+
+    /* as ngx_event_process_init() does; to a worker alone it does no harm */
+
+    if (ngx_event_flags & NGX_USE_EPOLL_EVENT) {
+        flags = NGX_EXCLUSIVE_EVENT;
+    }
+
+#endif
 
     if (ngx_use_accept_mutex) {
         ngx_accept_mutex_held = 0;
@@ -52,7 +64,7 @@ ngx_http_wsgi_accept(ngx_cycle_t *cycle, ngx_uint_t on)
 
 #endif
 
-        rc = on ? ngx_add_event(c->read, NGX_READ_EVENT, 0)
+        rc = on ? ngx_add_event(c->read, NGX_READ_EVENT, flags)
                 : ngx_del_event(c->read, NGX_READ_EVENT, NGX_DISABLE_EVENT);
 
         if (rc == NGX_ERROR) {

@@ -60,6 +60,22 @@ typedef struct {
 } ngx_http_wsgi_param_t;
 
 
+/* wsgi_max_*: a limit, and how much more than it is drawn for each worker. */
+
+typedef enum {
+    NGX_HTTP_WSGI_UNIT_COUNT = 0,
+    NGX_HTTP_WSGI_UNIT_TIME,                           /* msec */
+    NGX_HTTP_WSGI_UNIT_SIZE
+} ngx_http_wsgi_unit_e;
+
+
+typedef struct {
+    off_t                           value;             /* 0: no limit */
+    off_t                           jitter;
+    unsigned                        set:1;
+} ngx_http_wsgi_limit_t;
+
+
 typedef struct {
     ngx_str_t                       python_home;
     ngx_str_t                       python_executable;
@@ -71,6 +87,9 @@ typedef struct {
     ngx_msec_t                      start_timeout;
     ngx_msec_t                      shutdown_timeout;
     ngx_flag_t                      script_reloading;
+    ngx_http_wsgi_limit_t           max_requests;
+    ngx_http_wsgi_limit_t           max_lifetime;
+    ngx_http_wsgi_limit_t           max_rss;
 
     ngx_array_t                     path;              /* ngx_str_t */
     ngx_array_t                     env;               /* ngx_keyval_t */
@@ -156,6 +175,10 @@ char *ngx_http_wsgi_set_middleware(ngx_conf_t *cf, ngx_command_t *cmd,
 char *ngx_http_wsgi_set_param(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 char *ngx_http_wsgi_set_script_name(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+
+/* _recycle.c: a setter of wsgi_max_*, cmd->post is its unit */
+
+char *ngx_http_wsgi_set_limit(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 /* Post handlers of paths, which they make full: is it there, is it one? */
 

@@ -42,8 +42,6 @@
 #define NGX_HTTP_WSGI_DRAIN_ALONE  60000
 #define NGX_HTTP_WSGI_DRAIN_LONG   100
 
-#define NGX_HTTP_WSGI_MAX_REASON  256
-
 
 typedef struct {
     ngx_cycle_t            *cycle;
@@ -179,7 +177,7 @@ ngx_http_wsgi_drain(const char *reason, ngx_uint_t flags)
 
     d = &ngx_http_wsgi_draining;
 
-    if (ngx_exiting) {
+    if (ngx_exiting || ngx_terminate) {
         return;
     }
 
@@ -421,6 +419,8 @@ ngx_http_wsgi_drain_begin(ngx_http_wsgi_drain_t *d)
     d->next_time = ngx_current_msec + NGX_HTTP_WSGI_DRAIN_LONG;
 
     ngx_http_wsgi_workers_set(NGX_HTTP_WSGI_WORKER_DRAINING);
+
+    ngx_log_error(NGX_LOG_INFO, d->cycle->log, 0, "wsgi: draining");
 
     /* the new workers have them all */
 

@@ -274,6 +274,8 @@ ngx_http_wsgi_job_ended(ngx_http_wsgi_job_t *job)
 {
     job->ended = 1;
 
+    ngx_http_wsgi_recycle_request();
+
     if (job->ctx == NULL) {
         ngx_http_wsgi_free_job(job);
     }

@@ -39,6 +39,9 @@ ngx_http_wsgi_create_main_conf(ngx_conf_t *cf)
      *     mcf->python_home = { 0, NULL };
      *     mcf->python_executable = { 0, NULL };
      *     mcf->directory = { 0, NULL };
+     *     mcf->max_requests = { 0, 0, 0 };
+     *     mcf->max_lifetime = { 0, 0, 0 };
+     *     mcf->max_rss = { 0, 0, 0 };
      */
 
     mcf->optimize = NGX_CONF_UNSET_UINT;

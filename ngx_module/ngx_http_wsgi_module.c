@@ -38,6 +38,11 @@ static ngx_conf_enum_t  ngx_http_wsgi_checks[] = {
 };
 
 
+static ngx_http_wsgi_unit_e  ngx_http_wsgi_count = NGX_HTTP_WSGI_UNIT_COUNT;
+static ngx_http_wsgi_unit_e  ngx_http_wsgi_time = NGX_HTTP_WSGI_UNIT_TIME;
+static ngx_http_wsgi_unit_e  ngx_http_wsgi_size = NGX_HTTP_WSGI_UNIT_SIZE;
+
+
 static ngx_conf_enum_t  ngx_http_wsgi_cancel[] = {
     { ngx_string("off"), NGX_HTTP_WSGI_CANCEL_OFF },
     { ngx_string("notify"), NGX_HTTP_WSGI_CANCEL_NOTIFY },
@@ -156,6 +161,27 @@ static ngx_command_t  ngx_http_wsgi_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
+
+    { ngx_string("wsgi_max_requests"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_wsgi_set_limit,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, max_requests),
+      &ngx_http_wsgi_count },
+
+    { ngx_string("wsgi_max_lifetime"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_wsgi_set_limit,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, max_lifetime),
+      &ngx_http_wsgi_time },
+
+    { ngx_string("wsgi_max_rss"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE12,
+      ngx_http_wsgi_set_limit,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      offsetof(ngx_http_wsgi_main_conf_t, max_rss),
+      &ngx_http_wsgi_size },
 
     { ngx_string("wsgi_pass"),
       NGX_HTTP_LOC_CONF|NGX_HTTP_LIF_CONF|NGX_HTTP_LMT_CONF|NGX_CONF_TAKE12,

@@ -15,6 +15,7 @@
  *   _accept.c     its listening sockets
  *   _drain.c      a worker goes without being missed: at a reload, or when it
  *                 has to be replaced
+ *   _recycle.c    wsgi_max_*: when it has to be
  *   _hold.c       a worker lets clients wait
  *   _process.c    one worker: the runtime, the wake-ups, the end
  *   _zone.c       wsgi_zone: what workers know of each other; _flight.c: their
@@ -354,6 +355,20 @@ void ngx_http_wsgi_hold(void);
 
 /* Closes clients' connections that are idle, also those not used so far. */
 void ngx_http_wsgi_close_idle(ngx_cycle_t *cycle);
+
+
+/* A reason is not longer than this, its NUL included. */
+#define NGX_HTTP_WSGI_MAX_REASON  256
+
+
+/* _recycle.c: wsgi_max_* */
+
+/* This worker serves: its limits are drawn. */
+void ngx_http_wsgi_recycle_start(ngx_cycle_t *cycle,
+    ngx_http_wsgi_main_conf_t *mcf);
+
+/* An application has ended a request. */
+void ngx_http_wsgi_recycle_request(void);
 
 
 /* _process.c */

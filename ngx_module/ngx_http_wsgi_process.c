@@ -446,6 +446,8 @@ ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m)
 
     case NGX_HTTP_WSGI_MESSAGE_READY:
         ngx_http_wsgi_drain_ready();
+        ngx_http_wsgi_recycle_start((ngx_cycle_t *) ngx_cycle,
+                                    ngx_http_wsgi_process.conf);
         return;
 
     case NGX_HTTP_WSGI_MESSAGE_DRAIN:

@@ -22,6 +22,7 @@ import (
 type settings struct {
 	workers  int
 	main     string
+	events   string
 	level    string
 	noMaster bool
 	noModule bool
@@ -41,6 +42,9 @@ func workers(n int) option { return func(s *settings) { s.workers = n } }
 
 // mainContext adds directives to nginx's main context.
 func mainContext(text string) option { return func(s *settings) { s.main += text + "\n" } }
+
+// eventsContext adds directives to the events block.
+func eventsContext(text string) option { return func(s *settings) { s.events += text + "\n" } }
 
 // debugLog has the error log at debug, for nginx built with --with-debug.
 func debugLog() option { return func(s *settings) { s.level = "debug" } }
@@ -90,6 +94,7 @@ env TMPDIR={{.Dir}}/var;
 {{.Main}}
 events {
     worker_connections 1024;
+    {{.Events}}
 }
 http {
     {{.Check}}
@@ -196,7 +201,7 @@ func (p *place) writeConf(t *testing.T, http string, s *settings) string {
 
 	text := render(t, mainTemplate, map[string]any{
 		"Check": check, "Module": module, "User": the.user, "NoMaster": s.noMaster,
-		"Workers": s.workers, "Dir": p.Dir, "Level": s.level,
+		"Workers": s.workers, "Dir": p.Dir, "Level": s.level, "Events": s.events,
 		"Main": p.render(t, s.main), "HTTP": p.render(t, http),
 	})
 

@@ -101,6 +101,22 @@ var wrongConfigs = []struct{ conf, says string }{
 		`the shared memory zone "one" is already declared for a different use`},
 	{inLocation("wsgi_zone one 1m;"), `"wsgi_zone" directive is not allowed here`},
 
+	// recycling
+	{"wsgi_max_requests;", `invalid number of arguments in "wsgi_max_requests" directive`},
+	{"wsgi_max_requests -1;", `invalid value "-1"`},
+	{"wsgi_max_requests 10m;", `invalid value "10m"`},
+	{"wsgi_max_requests 10 10;", `invalid parameter "10"`},
+	{"wsgi_max_requests 10 jitter=;", `invalid parameter "jitter="`},
+	{"wsgi_max_requests 10 jitter=x;", `invalid parameter "jitter=x"`},
+	{"wsgi_max_requests 0 jitter=5;", `"wsgi_max_requests" directive has a jitter, but no limit`},
+	{"wsgi_max_requests 1; wsgi_max_requests 2;", `is duplicate`},
+	{"wsgi_max_lifetime often;", `invalid value "often"`},
+	{"wsgi_max_lifetime 1h jitter=1q;", `invalid parameter "jitter=1q"`},
+	{"wsgi_max_rss 1h;", `invalid value "1h"`},
+	{"wsgi_max_rss 512;", `"wsgi_max_rss" directive must be 0 or at least 1m`},
+	{"wsgi_max_rss 512m jitter=all;", `invalid parameter "jitter=all"`},
+	{inLocation("wsgi_max_rss 512m;"), `"wsgi_max_rss" directive is not allowed here`},
+
 	// wsgi_pass
 	{inLocation("wsgi_pass;"), `invalid number of arguments in "wsgi_pass" directive`},
 	{inLocation("wsgi_pass \"\";"), `invalid application ""`},
@@ -183,6 +199,9 @@ func TestRightConfig(t *testing.T) {
     wsgi_start_timeout 10s;
     wsgi_shutdown_timeout 500ms;
     wsgi_zone shared 64k;
+    wsgi_max_requests 10000 jitter=1000;
+    wsgi_max_lifetime 1d jitter=1h;
+    wsgi_max_rss 512m jitter=64m;
     wsgi_use_pool slow;
     wsgi_timeout 10s;
     wsgi_param A b;

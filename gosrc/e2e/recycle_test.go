@@ -1,0 +1,315 @@
+//go:build e2e
+
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// recycling is an instance whose workers are replaced.
+func recycling(directives string) string {
+	return `
+    wsgi_python_path {{.Apps}};
+    ` + directives + `
+    server {
+        listen unix:{{.Sock}};
+        listen {{.Addr}};
+        location / { wsgi_pass kitchen; }
+        location = /nginx { return 200 "nginx"; }
+        location = /who { return 200 $pid; }
+    }`
+}
+
+const (
+	wanted = `wsgi: this worker is to be replaced`
+	drains = `wsgi: draining`
+)
+
+// requests is how many the tests under load take, NWSGI_REQUESTS if it is set.
+func requests(t *testing.T) int64 {
+	t.Helper()
+	text := os.Getenv("NWSGI_REQUESTS")
+	if text == "" {
+		return 10000
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	require.NoError(t, err)
+	return n
+}
+
+// moreUntil is l.more for loads that take longer than a test's patience.
+func (l *load) moreUntil(count int64) {
+	l.t.Helper()
+	for l.count.Load() < count && !l.failed() {
+		l.more(min(1000, count-l.count.Load()))
+	}
+}
+
+// replaced waits until the instance is at rest: each worker that began to
+// drain has been replaced.  It returns how many that were, and fails if there
+// were two at a time.
+func (n *instance) replaced(t *testing.T) int {
+	t.Helper()
+	n.wait("the last replacement", func() bool {
+		return n.countLog(pythonReady) == n.set.workers+n.countLog(drains)
+	})
+	turns := regexp.MustCompile(drains+"|"+pythonReady).FindAllString(n.log(), -1)
+	turns = turns[n.set.workers:]
+	for i, turn := range turns {
+		require.Equal(t, i%2 == 0, turn == drains, "turn %d: %s", i, turn)
+	}
+	return len(turns) / 2
+}
+
+// Workers are replaced all the time, and no request fails: GET and POST by
+// turns, through a front that keeps connections alive.  Two workers take
+// turns; for a single one the clients wait a moment.
+func TestRecycleRequests(t *testing.T) {
+	t.Parallel()
+	for name, count := range map[string]int{"two": 2, "one": 1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			underLoad(t, count, "")
+		})
+	}
+}
+
+// Sockets that a worker does not share are not left alone while it is away.
+func TestRecycleReuseport(t *testing.T) {
+	t.Parallel()
+	underLoad(t, 2, "server { listen {{.Addr2}} reuseport; }")
+}
+
+// The mutex that says who accepts does not say that somebody does who drains.
+func TestRecycleAcceptMutex(t *testing.T) {
+	t.Parallel()
+	underLoad(t, 2, "", eventsContext("accept_mutex on; accept_mutex_delay 10ms;"))
+}
+
+func underLoad(t *testing.T, count int, more string, opts ...option) {
+	opts = append(opts, workers(count), allowRespawn())
+	back := start(t, recycling("wsgi_max_requests 300 jitter=50;"+more), opts...)
+	front := start(t, frontOf(back.Sock), withoutModule(), allowRespawn())
+
+	began := time.Now()
+	l := startLoad(t, front, 8)
+	l.moreUntil(requests(t))
+	for back.countLog(drains) < 6 && !l.failed() {
+		l.more(300)
+	}
+	l.stop()
+	took := time.Since(began)
+
+	front.signal(syscall.SIGHUP) // closes what its upstream keeps
+	times := back.replaced(t)
+	t.Logf("%d requests in %v, %d workers replaced, the slowest took %v",
+		l.count.Load(), took, times, l.worst)
+	assert.Equal(t, back.countLog(wanted+`: it has served 3\d\d requests`), back.countLog(wanted))
+}
+
+// Nobody connects in vain while the only worker is away, and what runs ends.
+func TestRecycleOnlyWorker(t *testing.T) {
+	t.Parallel()
+	n := start(t, recycling("wsgi_max_requests 3;"), allowRespawn())
+	old := n.worker()
+
+	nap := n.later("GET", "/timing/nap/1/"+name(t))
+	n.notes(t, name(t), 1) // the first
+	idle := n.dial(t)
+	assert.Equal(t, "plain", idle.get("/response/plain").Body)
+	last := n.dial(t)
+	assert.Equal(t, "plain", last.get("/response/plain").Body)
+	n.waitLog(drains)
+
+	assert.Equal(t, "plain", n.text(t, "/response/plain"), "it serves while something runs")
+	assert.Equal(t, []int{old}, n.workers())
+	out := <-nap
+	require.NoError(t, out.err)
+	assert.Equal(t, "slept", out.Body)
+
+	r := idle.get("/response/plain")
+	assert.Equal(t, "close", r.get(t, "Connection"), "a request on an idle connection is the last")
+	idle.needClosed()
+	r = last.get("/nginx")
+	assert.Equal(t, "close", r.get(t, "Connection"), "one that is not Python's, too")
+	last.needClosed()
+
+	n.client.CloseIdleConnections()
+	n.wait("the old worker's end", func() bool { return !alive(old) })
+	assert.Equal(t, "plain", n.text(t, "/response/plain"))
+	n.waitLog(`worker process \d+ exited with code 0`)
+}
+
+// Who drains, and who starts, leaves new connections to the others, and has
+// them when there are none.
+func TestRecycleNewConnections(t *testing.T) {
+	t.Parallel()
+	n := start(t, recycling(`wsgi_python_path {{.Dir}}/app; wsgi_max_requests 20;
+    server { listen {{.Addr2}}; location / { wsgi_pass slow_app; } }`),
+		file("app/slow_app.py", slowApp), workers(2), allowRespawn(),
+		allowLog(`exited on signal 9`))
+	held := n.dial(t) // keeps its worker from its end
+	first := held.get("/who").Body
+	for n.countLog(drains) == 0 {
+		require.Equal(t, 200, held.get("/response/plain").Status)
+	}
+	second := n.who(t)
+	n.never(t, first)
+
+	n.kill(t, second)
+	n.wait("the one that drains to accept again", func() bool { return n.who(t) == first })
+	n.waitLogTimes(pythonReady, 3)
+	n.wait("the new one to accept", func() bool { return n.who(t) != first })
+	second = n.who(t)
+	n.never(t, first)
+
+	assert.Equal(t, "close", held.get("/who").get(t, "Connection"))
+	n.waitLog(`worker process ` + first + ` exited with code 0`)
+	for n.countLog(pythonReady) < 4 {
+		require.Equal(t, second, n.who(t), "the other one starts")
+	}
+	n.kill(t, second)
+	assert.NotEqual(t, second, n.who(t))
+	n.waitLogTimes(pythonReady, 5)
+}
+
+// never asserts that a worker takes no new connections.
+func (n *instance) never(t *testing.T, pid string) {
+	t.Helper()
+	for range 30 {
+		assert.NotEqual(t, pid, n.who(t))
+	}
+}
+
+func (n *instance) kill(t *testing.T, pid string) {
+	t.Helper()
+	number, err := strconv.Atoi(pid)
+	require.NoError(t, err)
+	require.NoError(t, syscall.Kill(number, syscall.SIGKILL))
+}
+
+// who tells the worker that takes a new connection.
+func (n *instance) who(t *testing.T) string {
+	t.Helper()
+	w := n.dial(t)
+	defer w.abort()
+	return w.get("/who").Body
+}
+
+// The turn of a worker that is killed while it drains is not lost.
+func TestRecycleKilled(t *testing.T) {
+	t.Parallel()
+	n := start(t, recycling("wsgi_max_requests 5;"), workers(2), allowRespawn(),
+		allowLog(`exited on signal 9`))
+	held := n.dial(t)
+	first := held.get("/who").Body
+	for n.countLog(drains) == 0 {
+		held.get("/response/plain")
+	}
+	n.kill(t, first)
+	for n.countLog(drains) < 4 {
+		assert.Equal(t, "plain", n.text(t, "/response/plain", "Connection: close"))
+	}
+	assert.GreaterOrEqual(t, n.replaced(t), 4)
+}
+
+// A worker whose time has come is replaced, though nobody asks it for anything.
+func TestRecycleLifetime(t *testing.T) {
+	t.Parallel()
+	n := start(t, recycling("wsgi_max_lifetime 1s jitter=500ms;"), workers(2), allowRespawn())
+	old := n.workers()
+	n.waitLog(wanted + `: it is [12]s old \("wsgi_max_lifetime"\)`)
+	n.wait("both to be replaced", func() bool { return !slices.ContainsFunc(old, alive) })
+	assert.Equal(t, "plain", n.text(t, "/response/plain"))
+}
+
+// A worker that leaks is replaced, and what it answers is answered in full.
+func TestRecycleLeak(t *testing.T) {
+	t.Parallel()
+	n := start(t, `
+    wsgi_python_path {{.Dir}}/app;
+    wsgi_max_rss 100m;
+    server { listen {{.Addr}}; location / { wsgi_pass leak; } }`,
+		file("app/leak.py", `
+kept = []
+def application(environ, start_response):
+    kept.append(b"x" * 1000000)
+    start_response("200 OK", [("Content-Length", "6")])
+    return [b"leaked"]
+`), allowRespawn())
+	for n.countLog(wanted) < 2 {
+		assert.Equal(t, "leaked", n.text(t, "/"))
+	}
+	line := n.waitLog(wanted + `: it has \d+m of resident memory \("wsgi_max_rss"\)`)
+	found := regexp.MustCompile(`has (\d+)m`).FindStringSubmatch(line)
+	size, err := strconv.Atoi(found[1])
+	require.NoError(t, err)
+	assert.GreaterOrEqual(t, size, 100)
+	n.replaced(t)
+}
+
+// A limit that is passed at the start would replace workers for ever.
+func TestRecycleSmallRSS(t *testing.T) {
+	t.Parallel()
+	n := start(t, recycling("wsgi_max_rss 1m;"))
+	n.waitLog(`this worker has \d+m of resident memory before its first request,` +
+		` "wsgi_max_rss" is too small and ignored`)
+	assert.Equal(t, "plain", n.text(t, "/response/plain"))
+}
+
+// Workers draw their limits, from what is configured to the jitter more.
+func TestRecycleJitter(t *testing.T) {
+	t.Parallel()
+	n := start(t, recycling("wsgi_max_requests 10 jitter=10;"), workers(2), allowRespawn())
+	for n.countLog(wanted) < 12 {
+		assert.Equal(t, "plain", n.text(t, "/response/plain", "Connection: close"))
+	}
+	drawn := map[string]bool{}
+	for _, m := range regexp.MustCompile(`it has served (\d+) requests`).
+		FindAllStringSubmatch(n.log(), -1) {
+		count, err := strconv.Atoi(m[1])
+		require.NoError(t, err)
+		assert.True(t, count >= 10 && count <= 20, "%d", count)
+		drawn[m[1]] = true
+	}
+	assert.Greater(t, len(drawn), 3, "of 11 values, drawn 12 times")
+	n.replaced(t)
+}
+
+// Without a master nobody would replace the process.
+func TestRecycleSingle(t *testing.T) {
+	t.Parallel()
+	n := start(t, recycling("wsgi_max_requests 2;"), singleProcess())
+	for range 10 {
+		assert.Equal(t, "plain", n.text(t, "/response/plain"))
+	}
+	n.waitLog(`this process should be replaced, but there is no master to do that: it has served 2`)
+	assert.Equal(t, 1, n.countLog(`should be replaced`))
+}
+
+// A reload and workers that are to be replaced do not get in each other's way.
+func TestRecycleReload(t *testing.T) {
+	t.Parallel()
+	n := start(t, recycling("wsgi_max_requests 100;"), workers(2), allowRespawn())
+	l := startLoad(t, n, 6)
+	for range 3 {
+		l.more(500)
+		old := n.workers()
+		n.signal(syscall.SIGHUP)
+		n.wait("the old workers' end", func() bool { return !slices.ContainsFunc(old, alive) })
+	}
+	l.stop()
+	n.wait("the workers", func() bool { return len(n.workers()) == 2 })
+}
