@@ -65,7 +65,6 @@ typedef struct {
 } ngx_http_wsgi_drain_t;
 
 
-static ngx_int_t ngx_http_wsgi_drain_handler(ngx_http_request_t *r);
 static void ngx_http_wsgi_drain_accept(ngx_http_wsgi_drain_t *d);
 static void ngx_http_wsgi_drain_hook(ngx_event_t *ev);
 static void ngx_http_wsgi_drain_channel(ngx_event_t *ev);
@@ -100,7 +99,7 @@ ngx_http_wsgi_drain_add_handler(ngx_conf_t *cf)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_wsgi_drain_handler(ngx_http_request_t *r)
 {
     if (ngx_http_wsgi_draining.draining || ngx_http_wsgi_draining.held) {

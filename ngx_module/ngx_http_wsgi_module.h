@@ -326,6 +326,9 @@ ngx_uint_t ngx_http_wsgi_accepts_alone(ngx_cycle_t *cycle);
 /* At configuration: requests of a worker that drains are the last ones. */
 ngx_int_t ngx_http_wsgi_drain_add_handler(ngx_conf_t *cf);
 
+/* That handler; before a head is sent, too, for those that have begun. */
+ngx_int_t ngx_http_wsgi_drain_handler(ngx_http_request_t *r);
+
 /* In a new worker, when its Python has begun to start. */
 void ngx_http_wsgi_drain_init(ngx_cycle_t *cycle);
 

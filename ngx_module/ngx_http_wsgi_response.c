@@ -114,6 +114,8 @@ ngx_http_wsgi_send_head(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 
     ngx_http_wsgi_leave_body(r, ctx, m->flags & NWSGI_SEND_LAST);
 
+    (void) ngx_http_wsgi_drain_handler(r);
+
     rc = ngx_http_send_header(r);
 
     if (rc == NGX_ERROR || rc > NGX_OK) {

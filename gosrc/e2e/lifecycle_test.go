@@ -75,6 +75,7 @@ func TestReloadFinishesRequests(t *testing.T) {
 	streaming.chunks(&rest)
 	assert.Equal(t, "1,2,3,4,", rest.Body)
 	assert.True(t, rest.complete(), "%v", rest.Err)
+	_ = streaming.Close()
 	n.wait("the old worker's end", func() bool { return !alive(old) })
 }
 

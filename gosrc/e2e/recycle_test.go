@@ -125,7 +125,8 @@ func TestRecycleOnlyWorker(t *testing.T) {
 	n := start(t, recycling("wsgi_max_requests 3;"), allowRespawn())
 	old := n.worker()
 
-	nap := n.later("GET", "/timing/nap/1/"+name(t))
+	nap := n.dial(t)
+	nap.request("GET", "/timing/nap/1/"+name(t))
 	n.notes(t, name(t), 1) // the first
 	idle := n.dial(t)
 	assert.Equal(t, "plain", idle.get("/response/plain").Body)
@@ -135,11 +136,11 @@ func TestRecycleOnlyWorker(t *testing.T) {
 
 	assert.Equal(t, "plain", n.text(t, "/response/plain"), "it serves while something runs")
 	assert.Equal(t, []int{old}, n.workers())
-	out := <-nap
-	require.NoError(t, out.err)
-	assert.Equal(t, "slept", out.Body)
+	r := nap.reply("GET")
+	assert.Equal(t, "slept", r.Body)
+	assert.Equal(t, "close", r.get(t, "Connection"), "though it had begun before")
 
-	r := idle.get("/response/plain")
+	r = idle.get("/response/plain")
 	assert.Equal(t, "close", r.get(t, "Connection"), "a request on an idle connection is the last")
 	idle.needClosed()
 	r = last.get("/nginx")
