@@ -76,6 +76,7 @@ func TestReloadFinishesRequests(t *testing.T) {
 	assert.Equal(t, "1,2,3,4,", rest.Body)
 	assert.True(t, rest.complete(), "%v", rest.Err)
 	_ = streaming.Close()
+	n.client.CloseIdleConnections()
 	n.wait("the old worker's end", func() bool { return !alive(old) })
 }
 
