@@ -114,8 +114,9 @@ func underLoad(t *testing.T, count int, more string, opts ...option) {
 
 	front.signal(syscall.SIGHUP) // closes what its upstream keeps
 	times := back.replaced(t)
-	t.Logf("%d requests in %v, %d workers replaced, the slowest took %v",
-		l.count.Load(), took, times, l.worst)
+	t.Logf("%d requests in %v, %d workers replaced; p50 %v, p99 %v, the slowest %v",
+		l.count.Load(), took, times, percentile(l.took, 50), percentile(l.took, 99),
+		percentile(l.took, 100))
 	assert.Equal(t, back.countLog(wanted+`: it has served 3\d\d requests`), back.countLog(wanted))
 }
 
@@ -161,7 +162,7 @@ func TestRecycleNewConnections(t *testing.T) {
 	t.Parallel()
 	n := start(t, recycling(`wsgi_python_path {{.Dir}}/app; wsgi_max_requests 20;
     server { listen {{.Addr2}}; location / { wsgi_pass slow_app; } }`),
-		file("app/slow_app.py", slowApp), workers(2), allowRespawn(),
+		file("app/slow_app.py", slowApp(2*time.Second, false)), workers(2), allowRespawn(),
 		allowLog(`exited on signal 9`))
 	held := n.dial(t) // keeps its worker from its end
 	first := held.get("/who").Body
