@@ -52,11 +52,13 @@ func nwsgi_go_interrupt(serial C.uint64_t, reason C.uint32_t) {
 }
 
 //export nwsgi_go_import
-func nwsgi_go_import(app C.uint32_t, ident C.uint64_t) {
+func nwsgi_go_import(app C.uint32_t, ident C.uint64_t) (rc C.int32_t) {
+	rc = C.NWSGI_ERROR
 	defer logger.Guard("an import")
 	if l := present.Load(); l != nil {
 		l.Importing(uint32(app), uint64(ident))
 	}
+	return C.NWSGI_OK
 }
 
 //export nwsgi_go_stop

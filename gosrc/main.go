@@ -25,8 +25,17 @@ var present atomic.Pointer[life.Life]
 // main is never called: the library has no program of its own.
 func main() {}
 
+// logger writes to the error log, and has nginx replace a worker that panicked.
+// One that panics before it has served is left alone: its successor would too.
 var logger log.Logger = func(level log.Level, text string) {
-	adapter.Log(uint32(level), text)
+	if level != log.Panic {
+		adapter.Log(uint32(level), text)
+		return
+	}
+	adapter.Log(uint32(log.Crit), text)
+	if l := present.Load(); l != nil && l.State() == life.Running {
+		adapter.Drain("a panic in Go", false)
+	}
 }
 
 // start begins the life.
@@ -57,6 +66,7 @@ func newLife(conf *config.Config) (*life.Life, error) {
 		return nil, errors.New("Python has been started in this process before")
 	}
 	frugal()
+	loud()
 	return l, nil
 }
 
@@ -67,4 +77,11 @@ func newLife(conf *config.Config) (*life.Life, error) {
 func frugal() {
 	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
 	debug.SetGCPercent(20)
+}
+
+// loud has the process die of SIGABRT when Go's runtime gives up, after it has
+// written why to the standard error, which is nginx's error log.  By default it
+// would exit with 2, which tells nginx to start no worker in place of this one.
+func loud() {
+	debug.SetTraceback("crash")
 }

@@ -282,8 +282,10 @@ wsgi_start_importing(PyObject *self, PyObject *args)
         return NULL;
     }
 
-    if (nwsgi_go_import) {
-        nwsgi_go_import(app, ident);
+    if (nwsgi_go_import && nwsgi_go_import(app, ident) != NWSGI_OK) {
+        PyErr_SetString(PyExc_SystemError,
+                        "the runtime has failed, and logged why");
+        return NULL;
     }
 
     Py_RETURN_NONE;

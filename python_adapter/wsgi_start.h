@@ -45,9 +45,10 @@ int wsgi_start_hook(void *boot);
 /*
  * python, with the GIL: returns at once.  Application "app" is being imported
  * by the thread with Python's identifier "ident" from now on; "ident" is 0
- * when that has ended, well or not.  Exported by gosrc; weak as the others.
+ * when that has ended, well or not.  NWSGI_OK, or NWSGI_ERROR: Go has panicked,
+ * and logged it.  Exported by gosrc; weak as the others.
  */
-extern void nwsgi_go_import(uint32_t app, uint64_t ident)
+extern int32_t nwsgi_go_import(uint32_t app, uint64_t ident)
     __attribute__((weak));
 
 

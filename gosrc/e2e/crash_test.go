@@ -69,7 +69,7 @@ func TestCrashReport(t *testing.T) {
 			for _, target := range running {
 				assert.Regexp(t, `\[error\] \d+#\d+: \*\d+ wsgi: .* id [0-9a-f]{32},`+
 					` application "kitchen", pool "default": ran for \d+ ms in thread`+
-					` 0x[0-9a-f]{16},.* client: 127\.0\.0\.1, request: "GET `, lost[target])
+					` 0x[0-9a-f]{16},.* client: 127\.0\.0\.1, request: "POST `, lost[target])
 			}
 			for _, target := range queued {
 				assert.Regexp(t, `: in the queue for \d+ ms, client: 127\.0\.0\.1, request: "POST `,
@@ -86,7 +86,7 @@ func (n *instance) occupy(t *testing.T, count int) (targets []string) {
 	t.Helper()
 	for i := range count {
 		target := fmt.Sprintf("/timing/nap/20/%s-%d", name(t), i)
-		n.later("GET", target+"?secret=1")
+		n.later("POST", target+"?secret=1") // which a client does not send again
 		n.notes(t, fmt.Sprintf("%s-%d", name(t), i), 1)
 		targets = append(targets, target)
 	}

@@ -23,6 +23,10 @@ const (
 	Info   Level = 7
 )
 
+// Panic is what Crit is, and of a panic: the process can no longer be trusted
+// and has to be replaced.
+const Panic Level = 0
+
 // Logger writes one entry, which may have several lines.  It is safe for
 // concurrent use and does not wait.
 type Logger func(level Level, text string)
@@ -40,10 +44,10 @@ func (l Logger) Guard(where string) {
 	}
 }
 
-// Panicked logs what recover() returned, with the stack, in the deferred
-// function that called recover().
+// Panicked logs what recover() returned, with the stack, as a Panic, in the
+// deferred function that called recover().
 func (l Logger) Panicked(where string, reason any) {
 	stack := make([]byte, 4096)
 	stack = stack[:runtime.Stack(stack, false)]
-	l.Printf(Crit, "panic in %s: %v\n%s", where, reason, stack)
+	l.Printf(Panic, "panic in %s: %v\n%s", where, reason, stack)
 }

@@ -19,7 +19,7 @@ func TestGuardEndsAPanicAndTellsWhere(t *testing.T) {
 		panic("no reason")
 	}()
 
-	assert.Equal(t, Crit, level)
+	assert.Equal(t, Panic, level)
 	assert.Contains(t, text, "panic in the test: no reason\n")
 	assert.Contains(t, text, "log_test.go")
 }

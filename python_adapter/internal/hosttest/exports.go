@@ -183,8 +183,9 @@ func nwsgi_go_interrupt(serial C.uint64_t, reason C.uint32_t) {
 }
 
 //export nwsgi_go_import
-func nwsgi_go_import(app C.uint32_t, ident C.uint64_t) {
+func nwsgi_go_import(app C.uint32_t, ident C.uint64_t) C.int32_t {
 	if host.life != nil {
 		host.life.Importing(uint32(app), uint64(ident))
 	}
+	return C.NWSGI_OK
 }
