@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
+	"time"
 
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/clock"
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/config"
@@ -67,7 +68,14 @@ func newLife(conf *config.Config) (*life.Life, error) {
 	}
 	frugal()
 	loud()
+	openPoller()
 	return l, nil
+}
+
+// openPoller has Go open its poller, as the first timer does, and not later: when it
+// cannot, since there are no descriptors left, Go ends the process.
+func openPoller() {
+	time.AfterFunc(0, func() {})
 }
 
 // frugal keeps Go small: it is idle while requests are served, and each worker

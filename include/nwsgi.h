@@ -364,8 +364,8 @@ typedef struct {
 #define NWSGI_CANCEL   2         /* the client has gone: wsgi_cancel raise */
 
 /*
- * The runtime table.  All functions are called on the loop, and none waits,
- * but for stop().
+ * The runtime table.  All functions are called on the loop, if they say
+ * nothing else, and none waits, but for stop().
  */
 
 typedef struct {
@@ -415,7 +415,10 @@ typedef struct {
      */
     void           (*interrupt)(nwsgi_job_t *job, uint32_t reason);
 
-    /* The host has done with the bytes of a message that had this owner. */
+    /*
+     * The host has done with the bytes of a message that had this owner.  Also
+     * called by python, in a send() that does not take its message.
+     */
     void           (*release)(uint64_t owner);
 
     /*

@@ -112,15 +112,6 @@ ngx_http_wsgi_decide(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
     ctx->verdict = ngx_http_wsgi_judge(ctx, m);
 
     if (ctx->verdict == NGX_DECLINED) {
-
-        /* it is the end of the request, so nobody else will read the body */
-
-        r->expect_tested = 1;
-
-        if (ngx_http_discard_request_body(r) != NGX_OK) {
-            r->keepalive = 0;
-        }
-
         return NGX_DECLINED;
     }
 
@@ -142,6 +133,19 @@ ngx_http_wsgi_decide(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
     ngx_http_core_run_phases(r);
 
     return NGX_OK;
+}
+
+
+/* Its answer is the end of the request, so nobody else will read the body. */
+
+void
+ngx_http_wsgi_refuse_body(ngx_http_request_t *r)
+{
+    r->expect_tested = 1;
+
+    if (ngx_http_discard_request_body(r) != NGX_OK) {
+        r->keepalive = 0;
+    }
 }
 
 

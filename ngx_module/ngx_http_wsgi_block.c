@@ -23,7 +23,7 @@ static u_char *ngx_http_wsgi_fill_params(ngx_http_wsgi_build_t *b,
     nwsgi_block_t *block, nwsgi_var_t *var, u_char *p);
 static void ngx_http_wsgi_fill_body(ngx_http_wsgi_build_t *b,
     nwsgi_block_t *block, u_char *p);
-static ngx_int_t ngx_http_wsgi_open_body(ngx_http_request_t *r,
+static ngx_int_t ngx_http_wsgi_open_body(ngx_http_wsgi_build_t *b,
     nwsgi_block_t *block);
 static uint64_t ngx_http_wsgi_wall_clock(void);
 
@@ -83,7 +83,7 @@ ngx_http_wsgi_create_block(ngx_http_request_t *r)
 
     ngx_http_wsgi_fill_block(&b, block);
 
-    if (b.body_in_file && ngx_http_wsgi_open_body(r, block) != NGX_OK) {
+    if (b.body_in_file && ngx_http_wsgi_open_body(&b, block) != NGX_OK) {
         ngx_http_wsgi_free_job(job);
         return NULL;
     }
@@ -295,17 +295,21 @@ ngx_http_wsgi_fill_body(ngx_http_wsgi_build_t *b, nwsgi_block_t *block,
 /* The job may need the file when nginx has closed it. */
 
 static ngx_int_t
-ngx_http_wsgi_open_body(ngx_http_request_t *r, nwsgi_block_t *block)
+ngx_http_wsgi_open_body(ngx_http_wsgi_build_t *b, nwsgi_block_t *block)
 {
-    ngx_fd_t  fd;
+    ngx_fd_t             fd;
+    ngx_http_request_t  *r;
 
+    r = b->request;
     fd = r->request_body->bufs->buf->file->fd;
 
     block->body_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
     if (block->body_fd == -1) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, ngx_errno,
-                      "wsgi: fcntl(F_DUPFD_CLOEXEC) of a request body failed");
+                      "wsgi: the request body of application \"%V\" cannot "
+                      "be kept, fcntl(F_DUPFD_CLOEXEC) failed",
+                      &b->ctx->app->name);
         return NGX_ERROR;
     }
 

@@ -92,6 +92,9 @@ typedef struct {
 ngx_int_t ngx_http_wsgi_collect_vars(ngx_http_wsgi_build_t *b);
 ngx_int_t ngx_http_wsgi_collect_fields(ngx_http_wsgi_build_t *b);
 
+/* The same for HTTP_HOST, if it is not what the field "Host" says. */
+void ngx_http_wsgi_collect_host(ngx_http_wsgi_build_t *b);
+
 /*
  * Write what was collected: entries at *var, which is advanced, and their text
  * at "p".  The end of the text.

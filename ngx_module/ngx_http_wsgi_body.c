@@ -285,7 +285,9 @@ ngx_http_wsgi_put_pieces(ngx_http_request_t *r, ngx_http_wsgi_job_t *job)
         b = cl->buf;
 
         size = b->last - b->pos;
-        piece = size ? malloc(sizeof(ngx_http_wsgi_piece_t) + size) : NULL;
+        piece = size ? ngx_alloc(sizeof(ngx_http_wsgi_piece_t) + size,
+                                 r->connection->log)
+                     : NULL;
 
         if (piece) {
             piece->next = NULL;
@@ -326,6 +328,29 @@ ngx_http_wsgi_pause(ngx_http_request_t *r)
 
     if (rev->timer_set) {
         ngx_del_timer(rev);
+    }
+}
+
+
+/*
+ * What has gone to the application is not there for who answers instead of it:
+ * a proxy would announce a body, and have none to send.
+ */
+
+void
+ngx_http_wsgi_forget_body(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
+{
+    if (!ctx->body_started) {
+        return;
+    }
+
+    r->headers_in.content_length_n = -1;
+    r->headers_in.chunked = 0;
+
+    /* nor will the rest be read */
+
+    if (r->reading_body) {
+        r->keepalive = 0;
     }
 }
 

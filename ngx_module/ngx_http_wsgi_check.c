@@ -301,7 +301,9 @@ ngx_http_wsgi_check_child(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
     nwsgi_config_t          conf;
     const nwsgi_runtime_t  *runtime;
 
-    if (ngx_http_wsgi_check_become_worker(cycle) != NGX_OK) {
+    if (ngx_http_wsgi_check_become_worker(cycle) != NGX_OK
+        || ngx_http_wsgi_check_limits(cycle, mcf) != NGX_OK)
+    {
         _exit(2);
     }
 

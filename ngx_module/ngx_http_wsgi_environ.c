@@ -82,6 +82,8 @@ ngx_http_wsgi_collect_vars(ngx_http_wsgi_build_t *b)
 
     ngx_memzero(b->values, sizeof(b->values));
 
+    ngx_http_wsgi_collect_host(b);
+
     if (ngx_http_wsgi_collect_request(b) != NGX_OK
         || ngx_http_wsgi_collect_server(b) != NGX_OK)
     {
@@ -409,6 +411,7 @@ ngx_http_wsgi_server_port(ngx_http_wsgi_build_t *b)
     u_char              *p, *last;
     ngx_int_t            n;
     in_port_t            port;
+    ngx_str_t           *host;
     ngx_http_request_t  *r;
 
     r = b->request;
@@ -419,16 +422,22 @@ ngx_http_wsgi_server_port(ngx_http_wsgi_build_t *b)
         return port;
     }
 
-    if (r->headers_in.host) {
-        p = r->headers_in.host->value.data;
-        last = p + r->headers_in.host->value.len;
+    host = &b->values[NGX_HTTP_WSGI_HTTP_HOST];
+
+    if (host->data == NULL && r->headers_in.host) {
+        host = &r->headers_in.host->value;
+    }
+
+    if (host->data) {
+        p = host->data;
+        last = p + host->len;
 
         while (last > p && *(last - 1) != ':' && *(last - 1) != ']') {
             last--;
         }
 
         if (last > p && *(last - 1) == ':') {
-            p += r->headers_in.host->value.len;
+            p += host->len;
             n = ngx_atoi(last, p - last);
 
             if (n > 0 && n < 65536) {
@@ -465,14 +474,6 @@ ngx_http_wsgi_collect_client(ngx_http_wsgi_build_t *b)
 
     if (user) {
         b->values[NGX_HTTP_WSGI_REMOTE_USER] = *user;
-    }
-
-    /* the host of HTTP/3 and of an absolute URI is not always in a field */
-
-    if (b->conf->pass_headers && r->headers_in.host == NULL
-        && r->headers_in.server.len)
-    {
-        b->values[NGX_HTTP_WSGI_HTTP_HOST] = r->headers_in.server;
     }
 }
 

@@ -9,6 +9,7 @@
  *
  *   - Content-Type and Content-Length, which have entries of their own;
  *   - Transfer-Encoding, since nginx has decoded the body;
+ *   - Host, when the request line has an absolute URI;
  *   - Proxy, which CGI would turn into the variable HTTP_PROXY ("httpoxy");
  *   - names with "_", also with underscores_in_headers: nobody could tell them
  *     from names with "-", which clients may not be able to forge.
@@ -31,6 +32,46 @@ static ngx_http_wsgi_field_t *ngx_http_wsgi_find_field(
 static u_char *ngx_http_wsgi_put_name(nwsgi_block_t *block, nwsgi_str_t *s,
     u_char *p, ngx_str_t *name);
 static ngx_uint_t ngx_http_wsgi_is_cookie(ngx_table_elt_t *h);
+
+
+/*
+ * RFC 9112 3.2.2: with an absolute URI, what the field says is to be ignored.
+ * nginx has chosen the server by the URI; an application that was told another
+ * name would believe one that no "server_name" allows.  HTTP/3 may have no
+ * field at all.
+ */
+
+void
+ngx_http_wsgi_collect_host(ngx_http_wsgi_build_t *b)
+{
+    u_char              *p, *last;
+    ngx_str_t           *host;
+    ngx_http_request_t  *r;
+
+    r = b->request;
+
+    if (!b->conf->pass_headers) {
+        return;
+    }
+
+    host = &b->values[NGX_HTTP_WSGI_HTTP_HOST];
+
+    if (r->main->host_start && r->http_version < NGX_HTTP_VERSION_20) {
+        host->data = r->main->host_start;
+        last = r->request_line.data + r->request_line.len;
+
+        for (p = host->data; p < last; p++) {
+            if (*p == '/' || *p == '?' || *p == ' ') {
+                break;
+            }
+        }
+
+        host->len = p - host->data;
+
+    } else if (r->headers_in.host == NULL && r->headers_in.server.len) {
+        *host = r->headers_in.server;
+    }
+}
 
 
 ngx_int_t
@@ -121,6 +162,10 @@ static ngx_uint_t
 ngx_http_wsgi_skip_field(ngx_http_wsgi_build_t *b, ngx_table_elt_t *h)
 {
     switch (h->key.len) {
+
+    case sizeof("host") - 1:
+        return b->values[NGX_HTTP_WSGI_HTTP_HOST].data
+               && ngx_memcmp(h->lowcase_key, "host", sizeof("host") - 1) == 0;
 
     case sizeof("proxy") - 1:
         return ngx_memcmp(h->lowcase_key, "proxy", sizeof("proxy") - 1) == 0;

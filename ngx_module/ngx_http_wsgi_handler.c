@@ -264,6 +264,8 @@ ngx_http_wsgi_leave(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
     if (!r->discard_body) {
         r->read_event_handler = ngx_http_block_reading;
     }
+
+    ngx_http_wsgi_forget_body(r, ctx);
 }
 
 

@@ -198,6 +198,7 @@ ngx_http_wsgi_host_send(nwsgi_job_t *nj, const nwsgi_message_t *msg)
     m = ngx_http_wsgi_copy_message(job, msg);
     if (m == NULL) {
         ngx_http_wsgi_host_drop(msg);
+        job->starved = 1;
         return NWSGI_ERROR;
     }
 
@@ -216,26 +217,17 @@ ngx_http_wsgi_host_send(nwsgi_job_t *nj, const nwsgi_message_t *msg)
 }
 
 
-/* A message that is not taken: what it lends has to go back, on the loop. */
+/*
+ * A message that is not taken: what it lends goes back.  Not in a child, which
+ * may have been forked while another thread had the runtime's locks.
+ */
 
 static void
 ngx_http_wsgi_host_drop(const nwsgi_message_t *msg)
 {
-    ngx_http_wsgi_message_t  *m;
-
-    if (msg->owner == 0) {
-        return;
+    if (msg->owner && !mailbox.child) {
+        ngx_http_wsgi_process.runtime->release(msg->owner);
     }
-
-    m = calloc(1, sizeof(ngx_http_wsgi_message_t));
-    if (m == NULL) {
-        return;
-    }
-
-    m->type = NGX_HTTP_WSGI_MESSAGE_SEND;
-    m->owner = msg->owner;
-
-    ngx_http_wsgi_push(m, 1);
 }
 
 

@@ -61,7 +61,8 @@ ngx_http_wsgi_write_log(ngx_http_wsgi_message_t *m)
     if (lost) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "wsgi: %uD log messages were lost, they came faster "
-                      "than they could be written", lost);
+                      "than they could be written, or there was no memory",
+                      lost);
     }
 }
 

@@ -11,6 +11,7 @@
  *                 _apps.c those that name applications
  *   _library.c    wsgi_library: finds, checks and loads libngx_wsgi.so
  *   _check.c      wsgi_check: imports the applications before they serve
+ *   _limits.c     what a process must have before Go and Python come into it
  *   _process.c    one worker: the runtime, the wake-ups, the end
  *   _zone.c       wsgi_zone: what workers know of each other; _flight.c: their
  *                 requests, for when they crash
@@ -148,6 +149,7 @@ struct ngx_http_wsgi_job_s {
     /* python only; the loop reads them after end() */
 
     uint32_t                        last;
+    uint32_t                        starved;           /* send(): no memory */
     ngx_http_wsgi_message_t        *spare;             /* NULL: taken */
     size_t                          hinted;            /* bytes of 103 */
 
@@ -262,6 +264,16 @@ const nwsgi_runtime_t *ngx_http_wsgi_load_library(ngx_cycle_t *cycle,
  * logged.  Waits for a child.
  */
 char *ngx_http_wsgi_check(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf);
+
+
+/* _limits.c */
+
+/*
+ * In a worker, or in what becomes one for a check, before the library is
+ * loaded.  NGX_OK, or NGX_ERROR: Python must not be started here; logged.
+ */
+ngx_int_t ngx_http_wsgi_check_limits(ngx_cycle_t *cycle,
+    ngx_http_wsgi_main_conf_t *mcf);
 
 
 /* _process.c */
@@ -408,6 +420,10 @@ void ngx_http_wsgi_body_asked(ngx_http_wsgi_job_t *job);
 void ngx_http_wsgi_leave_body(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
     ngx_uint_t last);
 
+/* The request is let go, somebody else may answer it. */
+void ngx_http_wsgi_forget_body(ngx_http_request_t *r,
+    ngx_http_wsgi_ctx_t *ctx);
+
 
 /* _access.c */
 
@@ -421,6 +437,9 @@ ngx_int_t ngx_http_wsgi_init_access(ngx_conf_t *cf);
  */
 ngx_int_t ngx_http_wsgi_decide(ngx_http_wsgi_ctx_t *ctx,
     ngx_http_wsgi_message_t *m);
+
+/* Before the head of an answer of such an application is sent. */
+void ngx_http_wsgi_refuse_body(ngx_http_request_t *r);
 
 /* The name that wsgi_access has given the client, in r->pool, or NULL. */
 ngx_str_t *ngx_http_wsgi_user(ngx_http_request_t *r);

@@ -126,6 +126,10 @@ ngx_http_wsgi_start(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
+    if (ngx_http_wsgi_check_limits(cycle, mcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     ngx_http_wsgi_process.runtime = ngx_http_wsgi_load_library(cycle,
                                                          &ngx_http_wsgi_host);
     if (ngx_http_wsgi_process.runtime == NULL) {
@@ -504,6 +508,12 @@ ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m)
 
         c = ctx->request->connection;
         ngx_http_set_log_request(c->log, ctx->request);
+
+        if (job->starved) {
+            ngx_log_error(NGX_LOG_ERR, c->log, NGX_ENOMEM,
+                          "wsgi: no memory for what application \"%V\" sent "
+                          "(response)", &ctx->app->name);
+        }
 
         ngx_http_wsgi_finalize(ctx->request, ctx,
                                NGX_HTTP_INTERNAL_SERVER_ERROR);

@@ -104,6 +104,10 @@ ngx_http_wsgi_send_head(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 
     ngx_http_wsgi_allow_ranges(r, m);
 
+    if (ctx->access) {
+        ngx_http_wsgi_refuse_body(r);
+    }
+
     /* the head may have changed ctx->buffering */
 
     ngx_http_wsgi_init_output(ctx);

@@ -13,6 +13,7 @@ every application is imported where it is used: a worker's memory is counted.
 import os
 import sys
 import threading
+import traceback  # now: when it is needed, descriptors and memory may be short
 from time import monotonic
 
 import _ngx_wsgi
@@ -298,9 +299,7 @@ def brief(exc):
 
 def trace(exc):
     """The traceback with what caused it, without frames of this file."""
-    from traceback import TracebackException
-
-    told = TracebackException(type(exc), exc, exc.__traceback__)
+    told = traceback.TracebackException(type(exc), exc, exc.__traceback__)
     seen, todo = set(), [told]
     while todo:
         one = todo.pop()
@@ -334,18 +333,16 @@ def is_ours(filename):
 
 def stack(ident):
     """What a thread is doing, for a log line of its own."""
-    from traceback import extract_stack, format_list
-
     frame = sys._current_frames().get(ident)
     if frame is None:
         return "its thread runs no Python code"
-    frames = [f for f in extract_stack(frame) if not is_ours(f.filename)]
+    frames = [f for f in traceback.extract_stack(frame) if not is_ours(f.filename)]
     thread = threading._active.get(ident)
     name = f' "{thread.name}"' if thread else ""
     if ident in _waiting:
         return f'thread{name} waits for the import of application "{_waiting[ident]}"'
     head = f"stack of thread{name} (most recent call last):\n"
-    return head + "".join(format_list(frames)).rstrip("\n")
+    return head + "".join(traceback.format_list(frames)).rstrip("\n")
 
 
 # ---- files ----

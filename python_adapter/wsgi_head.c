@@ -4,6 +4,9 @@
  *
  * The head of a response: the arguments of start_response(), checked when it
  * is called, so that the error is raised where it was made.
+ *
+ * Errors end in the log, and values may be secrets, such as those of cookies:
+ * no message has one.
  */
 
 #include "wsgi_python.h"
@@ -96,8 +99,9 @@ wsgi_head_add(wsgi_request_t *request, wsgi_head_t *head, PyObject *item)
 
     if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) {
         PyErr_Format(PyExc_TypeError,
-                     "a header must be a tuple (name, value), not %.100R",
-                     item);
+                     "a header must be a tuple (name, value), not %.100s%s",
+                     Py_TYPE(item)->tp_name,
+                     PyTuple_Check(item) ? " of another length" : "");
         return -1;
     }
 
@@ -105,9 +109,7 @@ wsgi_head_add(wsgi_request_t *request, wsgi_head_t *head, PyObject *item)
     value = PyTuple_GET_ITEM(item, 1);
 
     if (wsgi_head_text(name, "a header name", &field.name,
-                       &field.name_len) != 0
-        || wsgi_head_text(value, "a header value", &field.value,
-                          &field.value_len) != 0)
+                       &field.name_len) != 0)
     {
         return -1;
     }
@@ -115,6 +117,8 @@ wsgi_head_add(wsgi_request_t *request, wsgi_head_t *head, PyObject *item)
     p = (const uint8_t *) field.name;
 
     if (wsgi_validate_name(p, field.name_len) != 0
+        || wsgi_head_text(value, field.name, &field.value,
+                          &field.value_len) != 0
         || wsgi_validate_value(p, field.name_len,
                                (const uint8_t *) field.value,
                                field.value_len) != 0)
@@ -156,7 +160,7 @@ wsgi_head_text(PyObject *str, const char *what, const char **p, uint32_t *len)
 
     if (PyUnicode_KIND(str) != PyUnicode_1BYTE_KIND) {
         PyErr_Format(PyExc_ValueError,
-                     "%s contains a character above U+00FF: %.200R", what, str);
+                     "%s contains a character above U+00FF", what);
         return -1;
     }
 

@@ -67,17 +67,11 @@ func (d descriptors) grown(now descriptors) []string {
 	return more
 }
 
-// markFDs takes what the workers have open now as what they may have, and
-// what Go's poller opens when it is first needed.
+// markFDs takes what the workers have open now as what they may have.
 func (n *instance) markFDs() {
 	n.fds = map[int]descriptors{}
 	for _, pid := range n.pids {
-		now := openFDs(pid)
-		if !n.set.noModule && now["anon_inode:[eventpoll]"] == 1 {
-			now["anon_inode:[eventpoll]"]++
-			now["anon_inode:[eventfd]"]++
-		}
-		n.fds[pid] = now
+		n.fds[pid] = openFDs(pid)
 	}
 }
 

@@ -20,19 +20,22 @@ import (
 
 // settings are what an option may change of the way nginx is started.
 type settings struct {
-	workers  int
-	main     string
-	events   string
-	level    string
-	noMaster bool
-	noModule bool
-	module   string
-	env      []string
-	files    map[string]string
-	allow    []string
-	respawn  bool
-	unready  bool
-	newFDs   int
+	workers     int
+	main        string
+	events      string
+	level       string
+	noMaster    bool
+	noModule    bool
+	module      string
+	env         []string
+	files       map[string]string
+	allow       []string
+	respawn     bool
+	unready     bool
+	newFDs      int
+	user        string
+	launcher    []string
+	connections int
 }
 
 type option func(*settings)
@@ -50,7 +53,24 @@ func eventsContext(text string) option { return func(s *settings) { s.events += 
 func debugLog() option { return func(s *settings) { s.level = "debug" } }
 
 // singleProcess runs without a master.
-func singleProcess() option { return func(s *settings) { s.noMaster = true } }
+// Root stays root then, and Python runs as root only if "user" says so.
+func singleProcess() option {
+	return func(s *settings) {
+		s.noMaster = true
+		if s.user != "" {
+			s.user = "root"
+		}
+	}
+}
+
+// asUser sets the "user" of the workers, which takes root to do.
+func asUser(name string) option { return func(s *settings) { s.user = name } }
+
+// launcher is a command that becomes nginx, whose command line follows.
+func launcher(args ...string) option { return func(s *settings) { s.launcher = args } }
+
+// connections sets worker_connections.
+func connections(n int) option { return func(s *settings) { s.connections = n } }
 
 // withoutModule starts an nginx that has never heard of WSGI.
 func withoutModule() option { return func(s *settings) { s.noModule = true } }
@@ -93,7 +113,7 @@ error_log {{.Dir}}/error.log {{.Level}};
 env TMPDIR={{.Dir}}/var;
 {{.Main}}
 events {
-    worker_connections 1024;
+    worker_connections {{.Connections}};
     {{.Events}}
 }
 http {
@@ -200,9 +220,10 @@ func (p *place) writeConf(t *testing.T, http string, s *settings) string {
 	}
 
 	text := render(t, mainTemplate, map[string]any{
-		"Check": check, "Module": module, "User": the.user, "NoMaster": s.noMaster,
+		"Check": check, "Module": module, "User": s.user, "NoMaster": s.noMaster,
 		"Workers": s.workers, "Dir": p.Dir, "Level": s.level, "Events": s.events,
-		"Main": p.render(t, s.main), "HTTP": p.render(t, http),
+		"Connections": s.connections,
+		"Main":        p.render(t, s.main), "HTTP": p.render(t, http),
 	})
 
 	path := filepath.Join(p.Dir, "nginx.conf")

@@ -184,9 +184,9 @@ func TestBadStartResponse(t *testing.T) {
 		"header_one":         "tuple",
 		"header_three":       "tuple",
 		"header_bytes_name":  "header name must be str, not bytes",
-		"header_bytes_value": "header value must be str, not bytes",
-		"header_int":         "header value must be str, not int",
-		"header_none":        "header value must be str, not NoneType",
+		"header_bytes_value": "X-Test must be str, not bytes",
+		"header_int":         "X-Test must be str, not int",
+		"header_none":        "X-Test must be str, not NoneType",
 		"two_lengths":        "Content-Length",
 	} {
 		a := n.get(t, "/failing/call/"+call)

@@ -53,7 +53,10 @@ func start(t *testing.T, conf string, opts ...option) *instance {
 }
 
 func newSettings(opts []option) *settings {
-	s := &settings{workers: 1, level: "info", files: map[string]string{}}
+	s := &settings{
+		workers: 1, level: "info", files: map[string]string{}, user: the.user,
+		connections: 1024,
+	}
 	for _, opt := range opts {
 		opt(s)
 	}
@@ -82,7 +85,8 @@ func (n *instance) run(conf string) {
 	require.NoError(n.t, err)
 	defer func() { _ = stderr.Close() }()
 
-	n.cmd = exec.Command(the.nginx, "-p", n.Dir, "-c", conf)
+	args := slices.Concat(n.set.launcher, []string{the.nginx, "-p", n.Dir, "-c", conf})
+	n.cmd = exec.Command(args[0], args[1:]...)
 	n.cmd.Dir = n.Dir
 	n.cmd.Env = append(cleanEnv(), n.set.env...)
 	n.cmd.Env = append(n.cmd.Env, "TMPDIR="+n.Var)
