@@ -55,3 +55,8 @@ def chunks(environ, start_response):
     yield b"first"
     yield b"x" * int(rest(environ))
     yield b"last"
+
+
+def chunk(environ, start_response):
+    """One of as many bytes as the path says."""
+    return reply(start_response, b"x" * int(rest(environ)))
