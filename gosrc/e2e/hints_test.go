@@ -22,13 +22,19 @@ import (
 // sendsHints says whether this nginx can send 103 (Early Hints).
 func sendsHints(t *testing.T) bool {
 	t.Helper()
+	return nginxMinor(t) >= 29
+}
+
+// nginxMinor is the second number of nginx's version.
+func nginxMinor(t *testing.T) int {
+	t.Helper()
 	out, err := exec.Command(the.nginx, "-v").CombinedOutput()
 	require.NoError(t, err)
 	found := regexp.MustCompile(`nginx/1\.(\d+)`).FindSubmatch(out)
 	require.NotNil(t, found, "%s", out)
 	minor, err := strconv.Atoi(string(found[1]))
 	require.NoError(t, err)
-	return minor >= 29
+	return minor
 }
 
 // The key is there exactly where it works.
