@@ -33,6 +33,7 @@ cell() {
         echo "matrix: $name: passed"
     else
         echo "matrix: $name: FAILED"
+        failed=1
     fi
 }
 
@@ -57,6 +58,7 @@ source_of() {
 # In a Debian that has just been made: all nginx with its Python.
 inside() {
     own=$1
+    failed=0
     shift
 
     ./configure --with-deps
@@ -73,7 +75,7 @@ inside() {
 if [ "${1:-}" = --inside ]; then
     shift
     inside "$@"
-    exit 0
+    exit $failed
 fi
 
 test $# -gt 0 || set -- bookworm trixie testing
