@@ -41,7 +41,8 @@ type descriptors map[string]int
 var inode = regexp.MustCompile(`\[\d+\]`)
 
 // openFDs describes the descriptors of a process.  Sockets of clients are told
-// from listening ones, the numbers of the others do not matter.
+// from listening ones, the numbers of the others do not matter.  Libffi, which
+// is ctypes', keeps itself open, to map its trampolines from.
 func openFDs(pid int) descriptors {
 	listening := listeningInodes(pid)
 	found := descriptors{}
@@ -49,6 +50,7 @@ func openFDs(pid int) descriptors {
 		switch {
 		case strings.HasPrefix(link, "socket:") && listening[link]:
 			found["listening socket"]++
+		case strings.Contains(link, "/libffi.so."):
 		default:
 			found[inode.ReplaceAllString(link, "")]++
 		}

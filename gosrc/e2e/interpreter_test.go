@@ -327,7 +327,7 @@ func checkHangingImport(t *testing.T, app, preload string) {
 	n := start(t, `
     wsgi_preload `+preload+`;
     wsgi_start_timeout 700ms;
-    wsgi_timeout 1s;
+    wsgi_timeout 5s;
     wsgi_shutdown_timeout 1s;
     wsgi_python_path {{.Apps}};
     server {
