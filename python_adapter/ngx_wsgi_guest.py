@@ -76,7 +76,11 @@ def before_fork():
 
     It expects of the thread that forks what one it has not started lacks until
     3.13, and multiprocessing's children then end with an AssertionError.
+
+    A signal that reaches the child while it has nginx's handlers would be lost,
+    so it has to wait until own_signals().
     """
+    _local.mask = _signal.pthread_sigmask(_signal.SIG_BLOCK, nginx_signals())
     if hasattr(_local, "farewell"):
         threading._active.pop(threading.get_ident(), None)
 
@@ -85,6 +89,7 @@ def after_fork_in_parent():
     if hasattr(_local, "farewell"):
         thread = _local.farewell.thread
         threading._active[thread.ident] = thread
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, _local.mask)
 
 
 def after_fork_in_child():
@@ -93,6 +98,7 @@ def after_fork_in_child():
         del _local.farewell
     _ngx_wsgi.forked()
     own_signals()
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, _local.mask)
 
 
 # ---- signals ----
@@ -112,6 +118,10 @@ NGINX_SIGNALS = ("HUP", "QUIT", "USR1", "USR2", "ALRM", "TERM", "CHLD", "IO", "W
 
 _originals = {}
 _warned = set()
+
+
+def nginx_signals():
+    return [getattr(_signal, "SIG" + name) for name in NGINX_SIGNALS]
 
 
 def signals():
@@ -168,6 +178,6 @@ def own_signals():
     """
     for name, function in _originals.items():
         replace(name, function)
-    for name in NGINX_SIGNALS:
-        _signal.signal(getattr(_signal, "SIG" + name), _signal.SIG_DFL)
+    for signum in nginx_signals():
+        _signal.signal(signum, _signal.SIG_DFL)
     _signal.signal(_signal.SIGINT, _signal.default_int_handler)

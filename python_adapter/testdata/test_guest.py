@@ -106,6 +106,23 @@ class Threads(unittest.TestCase):
 
         self.assertEqual(in_thread(run), -signal.SIGTERM)
 
+    def test_child_is_terminated_at_once(self):
+        """Also by a signal that comes before the child has let go of nginx."""
+        set_signal = guest._originals["signal"]
+        before = set_signal(signal.SIGTERM, lambda *a: None)
+        self.addCleanup(set_signal, signal.SIGTERM, before)
+        self.addCleanup(setattr, C, "forked", C.forked)
+        C.forked = lambda: os.kill(os.getpid(), signal.SIGTERM)
+
+        def run():
+            pid = os.fork()
+            if pid == 0:
+                os._exit(1)
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            return status, signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+        self.assertEqual(in_thread(run), (-signal.SIGTERM, set()))
+
     def test_signal_works_in_a_child(self):
         def run():
             pid = os.fork()
