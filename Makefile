@@ -1,19 +1,22 @@
 # Copyright (C) the ngx_wsgi authors
 # SPDX-License-Identifier: Apache-2.0
 
+# Where configure was told to build: B=DIR if --build-dir=DIR.
+B := build
+
 ifeq (,$(filter clean help,$(MAKECMDGOALS)))
-ifeq (,$(wildcard build/config.mk))
-$(error there is no build/config.mk: run ./configure first)
+ifeq (,$(wildcard $(B)/config.mk))
+$(error there is no $(B)/config.mk: run ./configure first)
 endif
 endif
 
--include build/config.mk
+-include $(B)/config.mk
 
 export BUILD
 
-ENV := . $(CURDIR)/build/env.sh &&
-MODULE := build/ngx_http_wsgi_module.so
-LIBRARY := build/libngx_wsgi.so
+ENV := . $(CURDIR)/$(B)/env.sh &&
+MODULE := $(B)/ngx_http_wsgi_module.so
+LIBRARY := $(B)/libngx_wsgi.so
 
 # "make need FILE": what a target that has nothing to do says
 need = @test -n "$(wildcard $(1))" \
@@ -39,50 +42,60 @@ MODULE_CFLAGS := -pipe -g -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes \
     -Wpointer-arith -Wno-unused-parameter \
     $(NGINX_INCS:%=-isystem src/%) -isystem objs
 MODULE_LINK := $(CC)
+NGINX_CFLAGS := -O2 -g
+NGINX_LINK := $(CC)
+
+# AddressSanitizer knows the bounds of what malloc() gives, so each allocation
+# from a pool is to be one.  nginx's own code is not held to UBSan.
 
 ifeq ($(BUILD),debug)
 MODULE_CFLAGS += -O0
 else ifeq ($(BUILD),asan)
-MODULE_CFLAGS += -O1 -fno-omit-frame-pointer -fsanitize=address,undefined
+MODULE_CFLAGS += -O1 -fno-omit-frame-pointer -fsanitize=address,undefined \
+    -include $(CURDIR)/ci/asan_pool.h
 MODULE_LINK += -fsanitize=address,undefined
+NGINX_CFLAGS += -O1 -fno-omit-frame-pointer -fsanitize=address \
+    -DNGX_DEBUG_PALLOC=1
+NGINX_LINK += -fsanitize=address
 else
 MODULE_CFLAGS += -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2
 endif
 
 module: $(MODULE)  ## build/ngx_http_wsgi_module.so
 
-nginx: build/nginx/objs/Makefile  ## nginx itself, for --with-nginx=SRC
+nginx: $(B)/nginx/objs/Makefile  ## nginx itself, for --with-nginx=SRC
 ifeq ($(NGINX_BUILD),yes)
 	@echo "building $@"
-	+@$(MAKE) -s -C build/nginx -f objs/Makefile objs/nginx
+	+@$(MAKE) -s -C $(B)/nginx -f objs/Makefile objs/nginx \
+	    CFLAGS='$(NGINX_CFLAGS)' LINK='$(NGINX_LINK)'
 endif
 
 # A list that changes only when a file comes or goes.
-build/module.list: FORCE
+$(B)/module.list: FORCE
 	@echo $(MODULE_SRCS) | cmp -s - $@ || echo $(MODULE_SRCS) > $@
 
-build/nginx/objs/Makefile: build/config.mk build/module.list ngx_module/config
-	@rm -rf build/nginx && mkdir build/nginx
+$(B)/nginx/objs/Makefile: $(B)/config.mk $(B)/module.list ngx_module/config
+	@rm -rf $(B)/nginx && mkdir $(B)/nginx
 	@for f in $(NGINX_SRC)/*; do case $$f in */objs | */Makefile) ;; \
-	    *) ln -s "$$f" build/nginx/ ;; esac; done
-	@cd build/nginx && auto=configure && { test -f $$auto \
+	    *) ln -s "$$f" $(B)/nginx/ ;; esac; done
+	@cd $(B)/nginx && auto=configure && { test -f $$auto \
 	    || auto=auto/configure; } && sh ./$$auto $(NGINX_FLAGS) \
 	    --with-cc="$(CC)" --builddir=objs --modules-path=$(MODULES_PATH) \
 	    --add-dynamic-module=$(CURDIR)/ngx_module > ../nginx.log 2>&1 \
 	    || { tail -n 5 ../nginx.log; rm -f objs/Makefile; exit 1; }
 
 # Objects of another BUILD are thrown away.
-build/module.flags: FORCE
+$(B)/module.flags: FORCE
 	@echo '$(MODULE_CFLAGS)' | cmp -s - $@ \
-	    || { echo '$(MODULE_CFLAGS)' > $@; rm -rf build/nginx/objs/addon/*/*; }
+	    || { echo '$(MODULE_CFLAGS)' > $@; rm -rf $(B)/nginx/objs/addon/*/*; }
 
-$(MODULE): build/nginx/objs/Makefile build/module.flags \
+$(MODULE): $(B)/nginx/objs/Makefile $(B)/module.flags \
         $(MODULE_SRCS) | $(if $(filter yes,$(NGINX_BUILD)),nginx)
 	$(call need,ngx_module/ngx_http_wsgi_*.c)
 	@echo "building $@"
-	+@$(MAKE) -s -C build/nginx -f objs/Makefile modules \
+	+@$(MAKE) -s -C $(B)/nginx -f objs/Makefile modules \
 	    CFLAGS='$(MODULE_CFLAGS)' LINK='$(MODULE_LINK)'
-	@cp build/nginx/objs/ngx_http_wsgi_module.so $@.new && mv $@.new $@
+	@cp $(B)/nginx/objs/ngx_http_wsgi_module.so $@.new && mv $@.new $@
 
 
 # The library.  It is a Go program, so what it needs is asked of the tree.
@@ -94,20 +107,20 @@ LIBRARY_SRCS := $(shell find include gosrc python_adapter -type f \
 
 library: $(LIBRARY)  ## build/libngx_wsgi.so
 
-build/library.flags: FORCE
+$(B)/library.flags: FORCE
 	@echo '$(BUILD)' | cmp -s - $@ || echo '$(BUILD)' > $@
 
-$(LIBRARY): $(LIBRARY_SRCS) go.mod Makefile build/config.mk build/library.flags
+$(LIBRARY): $(LIBRARY_SRCS) go.mod Makefile $(B)/config.mk $(B)/library.flags
 	$(call need,gosrc/*.go)
 	@echo "building $@"
-	@echo '{ global: nwsgi_runtime; local: *; };' > build/library.map
+	@echo '{ global: nwsgi_runtime; local: *; };' > $(B)/library.map
 	@$(ENV) go build -buildmode=c-shared -buildvcs=false -trimpath \
-	    -ldflags "-extldflags=-Wl,--version-script=$(CURDIR)/build/library.map" \
+	    -ldflags "-extldflags=-Wl,--version-script=$(CURDIR)/$(B)/library.map" \
 	    -o $@.new ./gosrc
 	@test "$$(nm -D --defined-only $@.new | awk '{ print $$3 }')" \
 	        = nwsgi_runtime \
 	    || { echo "$@ has to export nwsgi_runtime and no more" >&2; exit 1; }
-	@rm -f $@.h build/libngx_wsgi.so.h && mv $@.new $@
+	@rm -f $@.h $(B)/libngx_wsgi.so.h && mv $@.new $@
 
 
 # Tests
@@ -128,10 +141,27 @@ adapter: venv  ## tests of python_adapter, without nginx
 
 e2e: all venv  ## tests with a real nginx
 	$(call need,gosrc/e2e/*_test.go)
-	$(ENV) go test -tags e2e -count=1 -timeout 20m ./gosrc/e2e/...
+	$(ENV) CGO_ENABLED=0 go test -tags e2e -count=1 -timeout 30m \
+	    $(if $(RUN),-run '$(RUN)') ./gosrc/e2e/...
 
-asan tsan valgrind: build/nginx/objs/Makefile  ## the module alone, under a checker
-	@ci/try-module.sh $@
+# In a directory of its own.  If nginx's sources can be had, nginx is built like
+# the rest; the distribution's gets the sanitizer's library by LD_PRELOAD.
+ASAN := build/asan
+
+asan: all venv  ## all e2e tests with ASAN and UBSan (RUN=regexp: some)
+	@test -f $(NGINX_SRC)/src/core/nginx.c \
+	    || ci/nginx-source.sh build/nginx-source || true
+	@$(MAKE) --no-print-directory asan-e2e
+
+asan-e2e: venv
+	@with=; for src in $(NGINX_SRC) build/nginx-source; do \
+	    test ! -f $$src/src/core/nginx.c || with=--with-nginx=$$src; done; \
+	BUILD=asan ./configure --build-dir=$(ASAN) $$with --with-python=$(PYTHON) \
+	    --with-go=$(GO) > $(ASAN).log || { cat $(ASAN).log; exit 1; }
+	@$(MAKE) --no-print-directory B=$(ASAN) BUILD=asan e2e
+
+asan-module tsan valgrind: $(B)/nginx/objs/Makefile  ## the module alone, under a checker
+	@ci/try-module.sh $(@:asan-module=asan)
 
 matrix:  ## the suite with each nginx and CPython of three Debian releases
 	@ci/matrix.sh
@@ -146,7 +176,7 @@ demo: all venv  ## the sample application at http://127.0.0.1:8080
 
 venv: build/venv/installed  ## build/venv, with the frameworks that tests use
 
-build/venv/installed: ci/requirements.txt build/config.mk
+build/venv/installed: ci/requirements.txt $(wildcard build/config.mk)
 	@ci/make-venv.sh $(PYTHON) build/venv
 
 go-modules:  ## the Go modules, so that nothing else needs a network
@@ -182,5 +212,6 @@ clean:  ## remove build/
 
 FORCE:
 
-.PHONY: all help module nginx library test unit adapter e2e asan tsan valgrind \
+.PHONY: all help module nginx library test unit adapter e2e asan asan-e2e \
+    asan-module tsan valgrind \
     matrix bench demo venv go-modules check lint docs install clean FORCE

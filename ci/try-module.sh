@@ -25,9 +25,11 @@ flags='-g -O1 -fno-omit-frame-pointer -isystem src/core -isystem src/event
        -isystem src/os/unix -isystem src/http -isystem src/http/modules
        -isystem src/http/v2 -isystem objs'
 run=
+pool=
 
 case $checker in
 asan) flags="$flags -fsanitize=address,undefined"
+      pool="-include $root/ci/asan_pool.h"
       ASAN_OPTIONS=abort_on_error=0:exitcode=9:detect_leaks=0
       run="env LD_PRELOAD=$($CC -print-file-name=libasan.so)"
       run="$run:$($CC -print-file-name=libubsan.so)" ;;
@@ -49,7 +51,7 @@ mkdir -p "$dir/logs" "$dir/temp"
 # shellcheck disable=SC2086
 $CC -shared -fPIC -pthread $flags -Iinclude -o "$dir/libngx_wsgi.so" ci/stub_*.c
 # shellcheck disable=SC2046,SC2086
-(cd build/nginx && $CC -shared -fPIC $flags $(sed -n '
+(cd build/nginx && $CC -shared -fPIC $flags $pool $(sed -n '
      /^ALL_INCS = /,/[^\\]$/ { s/^ALL_INCS = //; s/\\$//; p; }' objs/Makefile) \
      -I "$root/ngx_module" -I "$root/include" -o "$dir/module.so" \
      "$root"/ngx_module/*.c objs/ngx_http_wsgi_module_modules.c -ldl -lpthread)

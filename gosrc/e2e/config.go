@@ -111,6 +111,7 @@ worker_processes {{.Workers}};
 pid {{.Dir}}/nginx.pid;
 error_log {{.Dir}}/error.log {{.Level}};
 env TMPDIR={{.Dir}}/var;
+{{if .Sanitized}}env PYTHONMALLOC=malloc;{{end}}
 {{.Main}}
 events {
     worker_connections {{.Connections}};
@@ -222,8 +223,8 @@ func (p *place) writeConf(t *testing.T, http string, s *settings) string {
 	text := render(t, mainTemplate, map[string]any{
 		"Check": check, "Module": module, "User": s.user, "NoMaster": s.noMaster,
 		"Workers": s.workers, "Dir": p.Dir, "Level": s.level, "Events": s.events,
-		"Connections": s.connections,
-		"Main":        p.render(t, s.main), "HTTP": p.render(t, http),
+		"Connections": s.connections, "Sanitized": sanitized,
+		"Main": p.render(t, s.main), "HTTP": p.render(t, http),
 	})
 
 	path := filepath.Join(p.Dir, "nginx.conf")

@@ -24,7 +24,7 @@ import (
 )
 
 // patience bounds every wait for something that has to happen.
-const patience = 20 * time.Second
+var patience = time.Duration(slack()) * 20 * time.Second
 
 // instance is a running nginx.
 type instance struct {

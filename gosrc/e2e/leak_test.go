@@ -84,5 +84,5 @@ func TestNoMemoryLeft(t *testing.T) {
 	load.more(12000)
 	load.stop()
 	grown := rss(n.worker()) - before
-	assert.Less(t, grown, 3<<20, "%d KB in 12000 requests", grown>>10)
+	assert.Less(t, grown, memory(3<<20), "%d KB in 12000 requests", grown>>10)
 }

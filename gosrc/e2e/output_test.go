@@ -134,12 +134,10 @@ func forgetPeak(t *testing.T, pid int) {
 	require.NoError(t, os.WriteFile(path, []byte("5"), 0))
 }
 
-// needGrowth bounds the peak since forgetPeak.  A sanitizer keeps what is freed.
+// needGrowth bounds the peak since forgetPeak.
 func needGrowth(t *testing.T, n *instance, before, limit int) {
 	t.Helper()
-	if os.Getenv("ASAN_OPTIONS") == "" {
-		assert.Less(t, peak(n.worker())-before, limit, "growth of memory")
-	}
+	assert.Less(t, peak(n.worker())-before, memory(limit), "growth of memory")
 }
 
 // spools counts the temporary files that a worker has open.

@@ -127,7 +127,7 @@ func TestStreamingBackPressure(t *testing.T) {
 	require.NoError(t, conn.SetWriteDeadline(time.Now().Add(30*time.Second)))
 	_, err = conn.Write(make([]byte, 64<<20))
 	require.NoError(t, err)
-	assert.Less(t, before, 64<<20)
+	assert.Less(t, before, memory(64<<20))
 }
 
 // 100 Continue is an invitation: it goes out when the application reads, and
@@ -222,7 +222,7 @@ func TestUploadFlat(t *testing.T) {
 
 			a := n.do(t, "POST", "/streaming/digest", io.LimitReader(zeros{}, size))
 			assert.Contains(t, a.Body, fmt.Sprint(size))
-			assert.Less(t, rss(n.worker())-before, 8<<20)
+			assert.Less(t, rss(n.worker())-before, memory(8<<20))
 		})
 	}
 }

@@ -65,6 +65,7 @@ func (s *suite) prepare() error {
 		return err
 	}
 	s.base = base
+	sanitize()
 	s.user = workersUser()
 	s.port = firstPort()
 	s.module = filepath.Join(base, "lib", "ngx_http_wsgi_module.so")

@@ -100,11 +100,11 @@ func TestBackPressureBoundsMemory(t *testing.T) {
 		return made == was
 	})
 	assert.Less(t, made, 50, "chunks of 1 MB for a client that takes none")
-	assert.Less(t, rss(n.worker())-before, 16<<20)
+	assert.Less(t, rss(n.worker())-before, memory(16<<20))
 
 	var rest reply
 	w.chunks(&rest)
 	assert.True(t, rest.complete(), "%v", rest.Err)
 	assert.Len(t, n.notes(t, name(t), 100), 100)
-	assert.Less(t, rss(n.worker())-before, 16<<20)
+	assert.Less(t, rss(n.worker())-before, memory(16<<20))
 }

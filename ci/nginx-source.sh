@@ -1,0 +1,56 @@
+#!/bin/sh
+#
+# Copyright (C) the ngx_wsgi authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# usage: ci/nginx-source.sh DIR
+#
+# Fetches the source package of Debian's nginx, with apt-get, and leaves it in
+# DIR, for --with-nginx=DIR: the package nginx-dev has headers only.  It needs
+# no root and changes nothing of the machine's apt: lists and cache are its own.
+
+set -eu
+
+dir=${1:?usage: ci/nginx-source.sh DIR}
+
+die() {
+    echo "nginx-source: $*" >&2
+    exit 1
+}
+
+test ! -f "$dir/src/core/nginx.c" || exit 0
+
+command -v apt-get > /dev/null || die "there is no apt-get"
+command -v dpkg-source > /dev/null \
+    || die "dpkg-source is not installed (Debian's package dpkg-dev)"
+
+# shellcheck disable=SC2016
+version=$(dpkg-query -W -f '${source:Version}' nginx) \
+    || die "the nginx here is not Debian's"
+
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+tmp=$dir.tmp
+rm -rf "$tmp"
+mkdir -p "$tmp/lists/partial" "$tmp/cache"
+trap 'rm -rf "$tmp"' EXIT
+
+# shellcheck disable=SC2016
+apt-get indextargets --format 'deb-src $(REPO_URI) $(RELEASE) $(COMPONENT)' \
+    'Created-By: Packages' 'Origin: Debian' | sort -u > "$tmp/sources.list"
+
+apt() {
+    apt-get -q -o Dir::Etc::sourcelist="$tmp/sources.list" \
+        -o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists="$tmp/lists" \
+        -o Dir::Cache="$tmp/cache" -o APT::Sandbox::User= "$@" \
+        >> "$tmp/log" 2>&1
+}
+
+cd "$tmp"
+if ! apt update || ! apt source --only-source "nginx=$version"; then
+    tail -n 5 "$tmp/log" >&2
+    die "the source of nginx $version cannot be had"
+fi
+
+rmdir "$dir"
+mv "$tmp"/nginx-*/ "$dir"
