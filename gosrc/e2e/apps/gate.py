@@ -87,3 +87,31 @@ def show(environ, start_response, rest):
     return [json.dumps({
         "environ": seen, "body": environ["wsgi.input"].read().decode(),
         "thread": threading.current_thread().name}).encode()]
+
+
+def redirect(environ, start_response, to):
+    """Refuses, and leaves the answer to another location."""
+    start_response("403 Forbidden", [TEXT, ("X-Accel-Redirect", to)])
+    return [b"not you"]
+
+
+def onward(environ, start_response, to):
+    """The same of what lets the request on."""
+    start_response("200 OK", [TEXT, ("X-Accel-Redirect", to)])
+    return []
+
+
+def compute(environ, start_response, path):
+    """Pure Python until something is raised in it, which is noted."""
+    sign, end = Path(path), time.monotonic() + 20
+    sign.touch()
+    try:
+        while time.monotonic() < end:
+            try:
+                sum(range(1000))
+            except Exception:  # noqa: BLE001, S110: an Exception would be lost
+                pass
+    except BaseException as exc:
+        sign.write_text(type(exc).__name__)
+        raise
+    return allow(environ, start_response, "")

@@ -5,7 +5,7 @@
 import hashlib
 import time
 
-from .common import TEXT, note, rest, wait_for
+from .common import TEXT, note, query, rest, wait_for
 
 
 def lines(environ, start_response):
@@ -107,3 +107,10 @@ def finishing(environ, start_response):
     for _ in range(100):
         yield b"x" * 1000
     note(name, "finished")
+
+
+def redirects(environ, start_response):
+    """Reads as many bytes as the path says, then leaves the answer to another."""
+    environ["wsgi.input"].read(int(rest(environ)))
+    start_response("200 OK", [TEXT, ("X-Accel-Redirect", query(environ)["to"])])
+    return [b"dropped"]
