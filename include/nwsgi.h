@@ -30,7 +30,7 @@
 
 
 /* Raised whenever a struct or a contract below changes its meaning. */
-#define NWSGI_ABI  7
+#define NWSGI_ABI  8
 
 /*
  * The library carries this text, followed by the decimal ABI number and a NUL,
@@ -221,9 +221,10 @@ typedef struct {
 
     /*
      * go, once: what start() has begun has ended.  Python runs and the
-     * applications are imported, as far as they can be; or there is no Python.
+     * applications are imported, but for "failures" of those that start() had
+     * to import; or there is no Python, and "failures" is napps.
      */
-    void           (*ready)(void);
+    void           (*ready)(uint32_t failures);
 
     /*
      * python, go.  This worker has to be replaced.  It finishes what it has,

@@ -37,6 +37,10 @@
 
 #define NGX_HTTP_WSGI_DRAIN_IDLE  10000
 
+/* for who cannot import what is on the disk to be repaired */
+
+#define NGX_HTTP_WSGI_DRAIN_RETRY  5000
+
 /* without others: for requests that take long to end, and what is long */
 
 #define NGX_HTTP_WSGI_DRAIN_ALONE  60000
@@ -48,14 +52,16 @@ typedef struct {
     ngx_event_handler_pt    channel_handler;
     ngx_event_t             timer;
     ngx_event_t             hook;
-    ngx_msec_t              deadline;         /* of holding, of wanted */
+    ngx_msec_t              deadline;         /* of holding, wanted, failed */
     ngx_msec_t              began;            /* draining */
     ngx_atomic_uint_t       lease;            /* of which deadline is */
     ngx_atomic_uint_t       first;            /* connections since it began */
     ngx_atomic_uint_t       recent;           /* those of late */
     ngx_atomic_uint_t       next_recent;      /* at next_time */
     ngx_msec_t              next_time;
+    ngx_uint_t              failures;         /* of imports */
     unsigned                ready:1;
+    unsigned                failed:1;         /* to become so */
     unsigned                refusing:1;       /* accepts no connections */
     unsigned                holding:1;        /* has been told to quit */
     unsigned                wanted:1;         /* has to be replaced */
@@ -65,6 +71,8 @@ typedef struct {
 } ngx_http_wsgi_drain_t;
 
 
+static void ngx_http_wsgi_drain_ready(ngx_http_wsgi_drain_t *d);
+static void ngx_http_wsgi_drain_retry(ngx_http_wsgi_drain_t *d);
 static void ngx_http_wsgi_drain_accept(ngx_http_wsgi_drain_t *d);
 static void ngx_http_wsgi_drain_hook(ngx_event_t *ev);
 static void ngx_http_wsgi_drain_channel(ngx_event_t *ev);
@@ -111,7 +119,7 @@ ngx_http_wsgi_drain_handler(ngx_http_request_t *r)
 
 
 void
-ngx_http_wsgi_drain_init(ngx_cycle_t *cycle)
+ngx_http_wsgi_drain_init(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
 {
     ngx_http_wsgi_drain_t  *d;
 
@@ -135,30 +143,57 @@ ngx_http_wsgi_drain_init(ngx_cycle_t *cycle)
 
     ngx_post_event(&d->hook, &ngx_posted_events);
 
-    if (ngx_http_wsgi_process.runtime == NULL) {
-        ngx_http_wsgi_drain_ready();
-        return;
-    }
-
     ngx_http_wsgi_workers_set(NGX_HTTP_WSGI_WORKER_STARTING);
 
     ngx_http_wsgi_drain_accept(d);
     ngx_http_wsgi_drain_wait(d);
+
+    if (ngx_http_wsgi_process.runtime == NULL) {
+        ngx_http_wsgi_drain_imported(mcf->apps.nelts);
+    }
 }
 
 
 void
-ngx_http_wsgi_drain_ready(void)
+ngx_http_wsgi_drain_imported(ngx_uint_t failures)
 {
     ngx_http_wsgi_drain_t  *d;
 
     d = &ngx_http_wsgi_draining;
 
-    if (d->cycle == NULL || d->ready || ngx_exiting) {
+    if (d->cycle == NULL || ngx_exiting) {
         return;
     }
 
+    d->failures = failures;
+
+    if (!ngx_http_wsgi_workers_worse(failures)
+        || ngx_http_wsgi_workers_ready(0) == 0)
+    {
+        ngx_http_wsgi_drain_ready(d);
+        return;
+    }
+
+    /* nobody else is to be replaced by the like of this one */
+
+    ngx_http_wsgi_workers_renew_lease();
+
+    d->failed = 1;
+    d->deadline = ngx_current_msec + NGX_HTTP_WSGI_DRAIN_RETRY;
+
+    ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
+                  "wsgi: this worker cannot import what the one before it "
+                  "could, it leaves clients to those that are ready");
+}
+
+
+static void
+ngx_http_wsgi_drain_ready(ngx_http_wsgi_drain_t *d)
+{
     d->ready = 1;
+    d->failed = 0;
+
+    ngx_http_wsgi_workers_set_failures(d->failures);
 
     if (!d->draining) {
         ngx_http_wsgi_workers_set(NGX_HTTP_WSGI_WORKER_READY);
@@ -166,6 +201,25 @@ ngx_http_wsgi_drain_ready(void)
     }
 
     ngx_http_wsgi_workers_end_lease();
+}
+
+
+/* Others serve what this one could not: it tries again, as a new process. */
+
+static void
+ngx_http_wsgi_drain_retry(ngx_http_wsgi_drain_t *d)
+{
+    if (ngx_http_wsgi_workers_ready(0) == 0) {
+        ngx_http_wsgi_drain_ready(d);
+        return;
+    }
+
+    if ((ngx_msec_int_t) (ngx_current_msec - d->deadline) >= 0) {
+        d->failed = 0;
+
+        ngx_http_wsgi_drain("its applications may be importable now",
+                            NWSGI_DRAIN_SOON);
+    }
 }
 
 
@@ -325,10 +379,9 @@ ngx_http_wsgi_drain_channel(ngx_event_t *ev)
     ngx_quit = 0;
 
     d->holding = 1;
+    d->deadline = ngx_current_msec + ngx_http_wsgi_workers_patience();
 
     if (!d->draining) {
-        d->deadline = ngx_current_msec + ngx_http_wsgi_workers_patience();
-
         ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
                       "wsgi: serving on until the new workers are ready");
     }
@@ -340,6 +393,7 @@ ngx_http_wsgi_drain_channel(ngx_event_t *ev)
 static void
 ngx_http_wsgi_drain_timer(ngx_event_t *ev)
 {
+    ngx_uint_t              due;
     ngx_http_wsgi_drain_t  *d;
 
     d = ev->data;
@@ -348,13 +402,19 @@ ngx_http_wsgi_drain_timer(ngx_event_t *ev)
         return;
     }
 
-    if (!d->draining && ngx_http_wsgi_drain_due(d)) {
+    if (d->failed) {
+        ngx_http_wsgi_drain_retry(d);
+    }
+
+    due = ngx_http_wsgi_drain_due(d);
+
+    if (due && !d->draining) {
         ngx_http_wsgi_drain_begin(d);
     }
 
     ngx_http_wsgi_drain_accept(d);
 
-    if (d->draining && !ngx_http_wsgi_drain_busy(d)) {
+    if (due && !ngx_http_wsgi_drain_busy(d)) {
         ngx_http_wsgi_drain_quit(d);
         return;
     }
@@ -366,7 +426,7 @@ ngx_http_wsgi_drain_timer(ngx_event_t *ev)
 
 
 /*
- * Of a reload: all new workers are ready.  Else: it is this worker's turn.  In
+ * Is this worker to go?  Of a reload: all new workers are ready.  Else: it is this worker's turn.  In
  * either case the others may need too long.
  */
 
@@ -375,6 +435,10 @@ ngx_http_wsgi_drain_due(ngx_http_wsgi_drain_t *d)
 {
     ngx_uint_t         late;
     ngx_atomic_uint_t  lease;
+
+    if (d->draining && !d->holding) {
+        return 1;
+    }
 
     if (d->wanted && !d->holding) {
 

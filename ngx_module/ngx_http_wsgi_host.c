@@ -43,7 +43,7 @@ typedef struct {
 static void ngx_http_wsgi_host_log(nwsgi_job_t *nj, uint32_t level,
     const char *text, size_t len);
 static void ngx_http_wsgi_child_log(const char *text, size_t len);
-static void ngx_http_wsgi_host_ready(void);
+static void ngx_http_wsgi_host_ready(uint32_t failures);
 static int32_t ngx_http_wsgi_host_begin(nwsgi_job_t *nj);
 static int32_t ngx_http_wsgi_host_send(nwsgi_job_t *nj,
     const nwsgi_message_t *msg);
@@ -148,11 +148,13 @@ ngx_http_wsgi_child_log(const char *text, size_t len)
 
 
 static void
-ngx_http_wsgi_host_ready(void)
+ngx_http_wsgi_host_ready(uint32_t failures)
 {
     static ngx_http_wsgi_message_t  m = {
         .type = NGX_HTTP_WSGI_MESSAGE_READY
     };
+
+    m.result = failures;
 
     ngx_http_wsgi_push(&m, 1);
 }

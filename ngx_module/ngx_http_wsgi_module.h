@@ -84,7 +84,7 @@ struct ngx_http_wsgi_message_s {
     uint32_t                        status;
     uint32_t                        nfields;
     uint32_t                        level;             /* of a log message */
-    int32_t                         result;            /* of end() */
+    int32_t                         result;            /* of end(), ready() */
     int64_t                         content_length;
     uint64_t                        owner;
     size_t                          credit;            /* what send() took */

@@ -86,7 +86,7 @@ ngx_http_wsgi_init_process(ngx_cycle_t *cycle)
                       "master process to replace this one");
     }
 
-    ngx_http_wsgi_drain_init(cycle);
+    ngx_http_wsgi_drain_init(cycle, mcf);
 
     return NGX_OK;
 }
@@ -449,7 +449,7 @@ ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m)
         return;
 
     case NGX_HTTP_WSGI_MESSAGE_READY:
-        ngx_http_wsgi_drain_ready();
+        ngx_http_wsgi_drain_imported(m->result);
         ngx_http_wsgi_recycle_start((ngx_cycle_t *) ngx_cycle,
                                     ngx_http_wsgi_process.conf);
         return;

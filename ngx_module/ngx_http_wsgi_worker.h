@@ -50,6 +50,13 @@ ngx_msec_t ngx_http_wsgi_workers_patience(void);
 /* Tells the others. */
 void ngx_http_wsgi_workers_set(ngx_http_wsgi_worker_e state);
 
+/*
+ * Is a worker that cannot import so many applications worse than the one that
+ * it replaces?  _set_failures() is what the next one is compared with.
+ */
+ngx_uint_t ngx_http_wsgi_workers_worse(ngx_uint_t failures);
+void ngx_http_wsgi_workers_set_failures(ngx_uint_t failures);
+
 /* How many are ready and alive: of the last reload, if "newest", or at all. */
 ngx_uint_t ngx_http_wsgi_workers_ready(ngx_uint_t newest);
 
@@ -66,6 +73,9 @@ ngx_atomic_uint_t ngx_http_wsgi_workers_lease(void);
 ngx_uint_t ngx_http_wsgi_workers_take_lease(ngx_atomic_uint_t lease,
     ngx_uint_t force);
 void ngx_http_wsgi_workers_end_lease(void);
+
+/* Has it begin anew if this slot has it; takes it if nobody has. */
+void ngx_http_wsgi_workers_renew_lease(void);
 
 
 /* _accept.c */
@@ -86,10 +96,11 @@ ngx_int_t ngx_http_wsgi_drain_add_handler(ngx_conf_t *cf);
 ngx_int_t ngx_http_wsgi_drain_handler(ngx_http_request_t *r);
 
 /* In a new worker, when its Python has begun to start. */
-void ngx_http_wsgi_drain_init(ngx_cycle_t *cycle);
+void ngx_http_wsgi_drain_init(ngx_cycle_t *cycle,
+    ngx_http_wsgi_main_conf_t *mcf);
 
-/* This worker can serve, or never will.  Calls after the first do nothing. */
-void ngx_http_wsgi_drain_ready(void);
+/* Python has started and imported what it can, but for so many applications. */
+void ngx_http_wsgi_drain_imported(ngx_uint_t failures);
 
 /*
  * This worker has to be replaced: it logs the reason, drains when it is its

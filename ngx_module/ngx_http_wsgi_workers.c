@@ -22,6 +22,10 @@
 
 #define NGX_HTTP_WSGI_WORKERS_GRACE  5000
 
+/* of who has no predecessor in its generation */
+
+#define NGX_HTTP_WSGI_WORKERS_ANY    NGX_MAX_UINT32_VALUE
+
 /* a lease is the slot of its holder, and a number that makes each another */
 
 #define NGX_HTTP_WSGI_LEASE_SLOTS    (2 * NGX_MAX_PROCESSES)
@@ -32,6 +36,7 @@ typedef struct {
     ngx_atomic_t                    pid;
     ngx_atomic_t                    generation;
     ngx_atomic_t                    state;
+    ngx_atomic_t                    failures;          /* when it was ready */
 } ngx_http_wsgi_worker_t;
 
 
@@ -120,6 +125,10 @@ ngx_http_wsgi_workers_set(ngx_http_wsgi_worker_e state)
 
     w = &ngx_http_wsgi_workers->worker[ngx_process_slot];
 
+    if (w->generation != ngx_http_wsgi_generation) {
+        w->failures = NGX_HTTP_WSGI_WORKERS_ANY;
+    }
+
     w->state = state;
 
     ngx_memory_barrier();
@@ -128,6 +137,20 @@ ngx_http_wsgi_workers_set(ngx_http_wsgi_worker_e state)
     w->generation = ngx_http_wsgi_generation;
 
     ngx_http_wsgi_zone_state(state);
+}
+
+
+ngx_uint_t
+ngx_http_wsgi_workers_worse(ngx_uint_t failures)
+{
+    return failures > ngx_http_wsgi_workers->worker[ngx_process_slot].failures;
+}
+
+
+void
+ngx_http_wsgi_workers_set_failures(ngx_uint_t failures)
+{
+    ngx_http_wsgi_workers->worker[ngx_process_slot].failures = failures;
 }
 
 
@@ -214,4 +237,17 @@ ngx_http_wsgi_workers_end_lease(void)
         (void) ngx_atomic_cmp_set(&ngx_http_wsgi_workers->lease, lease,
                                   lease - slot + NGX_HTTP_WSGI_LEASE_FREE);
     }
+}
+
+
+void
+ngx_http_wsgi_workers_renew_lease(void)
+{
+    ngx_atomic_uint_t  lease, slot;
+
+    lease = ngx_http_wsgi_workers->lease;
+    slot = lease % NGX_HTTP_WSGI_LEASE_SLOTS;
+
+    (void) ngx_http_wsgi_workers_take_lease(lease,
+                                slot == (ngx_atomic_uint_t) ngx_process_slot);
 }

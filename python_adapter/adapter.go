@@ -26,10 +26,10 @@ wsgi_go_log(uint32_t level, const char *text, size_t len)
 }
 
 static inline void
-wsgi_go_ready(void)
+wsgi_go_ready(uint32_t failures)
 {
     if (wsgi_host->ready) {
-        wsgi_host->ready();
+        wsgi_host->ready(failures);
     }
 }
 
@@ -73,11 +73,11 @@ func Log(level uint32, text string) {
 		C.size_t(len(text)))
 }
 
-// Ready tells nginx that the start has come to its end, well or not.  Once, on
-// any goroutine.
-func Ready() {
+// Ready tells nginx that the start has come to its end, and how many of the
+// applications cannot be imported.  Once, on any goroutine.
+func Ready(failures int) {
 	if C.wsgi_host != nil {
-		C.wsgi_go_ready()
+		C.wsgi_go_ready(C.uint32_t(failures))
 	}
 }
 

@@ -44,7 +44,7 @@ func New(conf *config.Config) *Python {
 }
 
 // Ready tells nginx that the start has come to its end, well or not.
-func (p *Python) Ready() { Ready() }
+func (p *Python) Ready(failures int) { Ready(failures) }
 
 // Prepare puts up the queues and the environment.  On nginx's loop.
 func (p *Python) Prepare() error {

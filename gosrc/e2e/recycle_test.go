@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -316,4 +317,49 @@ func TestRecycleReload(t *testing.T) {
 	}
 	l.stop()
 	n.wait("the workers", func() bool { return len(n.workers()) == 2 })
+}
+
+// Code that was broken on the disk, without a reload, does not take over: a
+// worker that cannot import what the one before it could leaves clients to
+// those that can, they are not replaced, and it tries again.
+func TestRecycleBrokenCode(t *testing.T) {
+	t.Parallel()
+	for name, replace := range map[string]func(*testing.T, *instance){
+		"recycled": func(t *testing.T, n *instance) {
+			for n.countLog(drains) == 0 {
+				n.text(t, "/response/plain")
+			}
+			n.client.CloseIdleConnections()
+		},
+		"killed": func(t *testing.T, n *instance) { n.kill(t, strconv.Itoa(n.workers()[0])) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := start(t, recycling(`wsgi_python_path {{.Dir}}/app; wsgi_max_requests 10;
+    server { listen {{.Addr2}}; location / { wsgi_pass moody; } }`),
+				file("app/moody.py", "from kitchen import application\n"), workers(2),
+				allowRespawn(), allowLog(`exited on signal 9`))
+			n.Addr = n.Addr2
+			rewrite(t, n, "from kitchen import nothing\n")
+			replace(t, n)
+			n.waitLog(`cannot import what the one before it could, it leaves clients`)
+			for range 50 {
+				assert.Equal(t, "plain", n.text(t, "/response/plain", "Connection: close"))
+			}
+			n.waitLog(`to be replaced: its applications may be importable now`)
+			assert.LessOrEqual(t, n.countLog(drains), 2, "none of the others")
+
+			rewrite(t, n, "from kitchen import application, common\n")
+			times := n.countLog(drains)
+			for n.countLog(drains) < times+3 {
+				assert.Equal(t, "plain", n.text(t, "/response/plain", "Connection: close"))
+			}
+		})
+	}
+}
+
+func rewrite(t *testing.T, n *instance, text string) {
+	t.Helper()
+	path := filepath.Join(n.Dir, "app/moody.py")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 }

@@ -40,8 +40,9 @@ type Python interface {
 	// EndImport raises an exception in the thread "ident" if it imports "app";
 	// the text for the log, or "" if it does not.  May wait for the GIL.
 	EndImport(app uint32, ident uint64, why string) string
-	// Ready tells nginx that the start has come to its end, well or not.
-	Ready()
+	// Ready tells nginx that the start has come to its end, and how many
+	// applications cannot be imported.
+	Ready(failures int)
 	// Close refuses new requests; threads leave when the queues are empty.
 	Close()
 	// Fail does so, and ends with an error what waits in the queues.
@@ -143,11 +144,11 @@ func (l *Life) main() {
 	l.log.Printf(log.Info, "%s, started in %v", about, l.since(begin))
 	l.pools.Start()
 	go l.watching()
-	l.preload()
-	l.python.Ready()
+	failures := l.preload()
 	if l.advance(Running) {
 		l.log.Printf(log.Info, "ready after %v", l.since(begin))
 	}
+	l.python.Ready(failures)
 	if l.conf.Reloading {
 		go l.reloading()
 	}
@@ -158,7 +159,7 @@ func (l *Life) main() {
 func (l *Life) fail() {
 	l.advance(Failed)
 	l.python.Fail()
-	l.python.Ready()
+	l.python.Ready(len(l.conf.Apps))
 }
 
 func (l *Life) watching() {
@@ -174,22 +175,25 @@ func (l *Life) reloading() {
 }
 
 // preload imports, in the configuration's order, what is not left to the first
-// request.  A request may come meanwhile and import another, on its thread.
-func (l *Life) preload() {
+// request, and counts what cannot be.  A request may come meanwhile and import
+// another, on its thread.
+func (l *Life) preload() (failures int) {
 	for i, app := range l.conf.Apps {
 		if !app.Preload {
 			continue
 		}
 		if l.State() >= Draining {
-			return
+			return failures
 		}
 		begin := l.clock.Now()
 		if err := l.python.Load(uint32(i)); err != nil {
 			l.log(log.Err, err.Error())
+			failures++
 			continue
 		}
 		l.log.Printf(log.Info, "application %q imported in %v", app, l.since(begin))
 	}
+	return failures
 }
 
 // endImport is called when an import takes too long, or the worker ends.

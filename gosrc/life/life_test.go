@@ -68,7 +68,7 @@ func (p *python) Load(app uint32) error  { return p.call("load %d", app) }
 func (p *python) Join()                  { _ = p.call("join") }
 func (p *python) Exit()                  { _ = p.call("exit") }
 func (p *python) Leave(uint32)           {}
-func (p *python) Ready()                 { _ = p.call("ready") }
+func (p *python) Ready(failures int)     { _ = p.call("ready, %d failed", failures) }
 func (p *python) Finalize() error        { return p.call("finalize") }
 func (p *python) Fail()                  { _ = p.call("fail") }
 func (p *python) Examine() string        { return "" }
@@ -233,7 +233,7 @@ func TestLifeFromBeginningToEnd(t *testing.T) {
 	outcome, _ := f.stop(t, 0)
 	assert.Equal(t, Done, outcome)
 	assert.Equal(t, Ended, f.State())
-	assert.Equal(t, "prepare, start, load 0, load 2, ready, close, join, exit, finalize",
+	assert.Equal(t, "prepare, start, load 0, load 2, ready, 0 failed, close, join, exit, finalize",
 		f.python.made())
 	assert.Equal(t, "Python 3, started in 0s\n"+
 		"application \"one\" imported in 0s\napplication \"three\" imported in 0s\n"+
@@ -269,6 +269,7 @@ func TestApplicationThatFailsEndsNothing(t *testing.T) {
 	require.NoError(t, f.Start())
 	f.await(t, Running)
 	assert.Contains(t, f.log(), "application one failed\nTraceback\napplication \"three\" imp")
+	f.python.await("ready, 1 failed")
 }
 
 func TestPythonThatDoesNotStart(t *testing.T) {
@@ -279,7 +280,7 @@ func TestPythonThatDoesNotStart(t *testing.T) {
 	assert.Equal(t, Failed, f.State())
 	assert.Equal(t, "there is no Python in this worker: no such venv", f.log())
 	assert.Equal(t, Done, f.Stop(time.Hour))
-	assert.Equal(t, "prepare, start, fail, ready", f.python.made())
+	assert.Equal(t, "prepare, start, fail, ready, 3 failed", f.python.made())
 }
 
 func TestPythonThatPanics(t *testing.T) {
