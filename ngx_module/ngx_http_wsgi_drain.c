@@ -426,8 +426,8 @@ ngx_http_wsgi_drain_timer(ngx_event_t *ev)
 
 
 /*
- * Is this worker to go?  Of a reload: all new workers are ready.  Else: it is this worker's turn.  In
- * either case the others may need too long.
+ * Is this worker to go?  If it is for a reload, when all new workers are ready;
+ * else when it is its turn.  In either case the others may need too long.
  */
 
 static ngx_uint_t

@@ -167,35 +167,56 @@ func TestRecycleNewConnections(t *testing.T) {
 		allowLog(`exited on signal 9`))
 	held := n.dial(t) // keeps its worker from its end
 	first := held.get("/who").Body
-	for n.countLog(drains) == 0 {
-		require.Equal(t, 200, held.get("/response/plain").Status)
-	}
+	n.use(t, first)
+	n.leaves(t, first)
 	second := n.who(t)
-	n.never(t, first)
 
 	n.kill(t, second)
-	n.wait("the one that drains to accept again", func() bool { return n.who(t) == first })
+	third := n.anotherThan(first, second)
+	require.NoError(t, syscall.Kill(third, syscall.SIGSTOP))
+	assert.Equal(t, first, n.who(t), "the one that drains, again")
+	require.NoError(t, syscall.Kill(third, syscall.SIGCONT))
 	n.waitLogTimes(pythonReady, 3)
-	n.wait("the new one to accept", func() bool { return n.who(t) != first })
+	n.leaves(t, first)
 	second = n.who(t)
-	n.never(t, first)
 
 	assert.Equal(t, "close", held.get("/who").get(t, "Connection"))
 	n.waitLog(`worker process ` + first + ` exited with code 0`)
-	for n.countLog(pythonReady) < 4 {
-		require.Equal(t, second, n.who(t), "the other one starts")
+	for who := second; n.countLog(pythonReady) < 4; who = n.who(t) {
+		require.Equal(t, second, who, "the other one starts")
 	}
 	n.kill(t, second)
 	assert.NotEqual(t, second, n.who(t))
 	n.waitLogTimes(pythonReady, 5)
 }
 
-// never asserts that a worker takes no new connections.
-func (n *instance) never(t *testing.T, pid string) {
+// anotherThan waits for a worker that is none of these.
+func (n *instance) anotherThan(known ...string) (pid int) {
+	n.t.Helper()
+	n.wait("another worker", func() bool {
+		pids := n.workers()
+		i := slices.IndexFunc(pids, func(pid int) bool {
+			return !slices.Contains(known, strconv.Itoa(pid))
+		})
+		if i >= 0 {
+			pid = pids[i]
+		}
+		return i >= 0
+	})
+	return pid
+}
+
+// leaves waits until a worker takes no new connections.
+func (n *instance) leaves(t *testing.T, pid string) {
 	t.Helper()
-	for range 30 {
-		assert.NotEqual(t, pid, n.who(t))
-	}
+	n.wait("new connections to be left to others", func() bool {
+		for range 30 {
+			if n.who(t) == pid {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 func (n *instance) kill(t *testing.T, pid string) {
@@ -203,6 +224,19 @@ func (n *instance) kill(t *testing.T, pid string) {
 	number, err := strconv.Atoi(pid)
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(number, syscall.SIGKILL))
+}
+
+// use asks a worker until one drains.
+func (n *instance) use(t *testing.T, pid string) {
+	t.Helper()
+	n.wait("a worker to drain", func() bool {
+		w := n.dial(t)
+		defer w.abort()
+		if w.get("/who").Body == pid {
+			w.get("/response/plain")
+		}
+		return n.countLog(drains) > 0
+	})
 }
 
 // who tells the worker that takes a new connection.
@@ -218,11 +252,9 @@ func TestRecycleKilled(t *testing.T) {
 	t.Parallel()
 	n := start(t, recycling("wsgi_max_requests 5;"), workers(2), allowRespawn(),
 		allowLog(`exited on signal 9`))
-	held := n.dial(t)
+	held := n.dial(t) // keeps its worker from its end
 	first := held.get("/who").Body
-	for n.countLog(drains) == 0 {
-		held.get("/response/plain")
-	}
+	n.use(t, first)
 	n.kill(t, first)
 	for n.countLog(drains) < 4 {
 		assert.Equal(t, "plain", n.text(t, "/response/plain", "Connection: close"))
