@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -173,7 +174,7 @@ func TestRecycleNewConnections(t *testing.T) {
 
 	n.kill(t, second)
 	third := n.anotherThan(first, second)
-	require.NoError(t, syscall.Kill(third, syscall.SIGSTOP))
+	n.freeze(t, third)
 	assert.Equal(t, first, n.who(t), "the one that drains, again")
 	require.NoError(t, syscall.Kill(third, syscall.SIGCONT))
 	n.waitLogTimes(pythonReady, 3)
@@ -204,6 +205,16 @@ func (n *instance) anotherThan(known ...string) (pid int) {
 		return i >= 0
 	})
 	return pid
+}
+
+// freeze stops a process, and waits until it stands still: not before that can
+// it no longer be the one that the kernel tells of a connection.
+func (n *instance) freeze(t *testing.T, pid int) {
+	t.Helper()
+	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+	n.wait("a process to stop", func() bool {
+		return strings.Contains(procFile(pid, "stat"), ") T ")
+	})
 }
 
 // leaves waits until a worker takes no new connections.
