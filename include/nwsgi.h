@@ -30,7 +30,7 @@
 
 
 /* Raised whenever a struct or a contract below changes its meaning. */
-#define NWSGI_ABI  8
+#define NWSGI_ABI  9
 
 /*
  * The library carries this text, followed by the decimal ABI number and a NUL,
@@ -220,6 +220,13 @@ typedef struct {
                           size_t len);
 
     /*
+     * go.  As log(), of the request with this serial, if that is still known:
+     * for those who may not touch its job, which can end at any moment.
+     */
+    void           (*record)(uint64_t serial, uint32_t level,
+                             const char *text, size_t len);
+
+    /*
      * go, once: what start() has begun has ended.  Python runs and the
      * applications are imported, but for "failures" of those that start() had
      * to import; or there is no Python, and "failures" is napps.
@@ -292,7 +299,8 @@ typedef struct {
      * python.  The runtime's reference ends; "job" and its block must not be
      * touched again.  "result" is NWSGI_OK, or NWSGI_ERROR: the application
      * failed, and the failure has been logged; a response whose head was not
-     * sent becomes 500, one that is not complete is cut.
+     * sent becomes 500, one that is not complete is cut.  Also on go, for a
+     * job that no thread has taken, with NWSGI_ERROR, or with NWSGI_BUSY: 503.
      */
     void           (*end)(nwsgi_job_t *job, int32_t result);
 
@@ -391,7 +399,8 @@ typedef struct {
 
     /*
      * Queues a job.  NWSGI_OK: the runtime has a reference; it may begin at
-     * once, and has to after kick().  NWSGI_BUSY: the queue is full.
+     * once, and has to after kick().  NWSGI_BUSY: the queue is full, or the
+     * threads do not come back.
      * NWSGI_ERROR: Python did not start.
      */
     int32_t        (*submit)(nwsgi_job_t *job);

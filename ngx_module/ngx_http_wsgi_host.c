@@ -42,6 +42,10 @@ typedef struct {
 
 static void ngx_http_wsgi_host_log(nwsgi_job_t *nj, uint32_t level,
     const char *text, size_t len);
+static void ngx_http_wsgi_host_record(uint64_t serial, uint32_t level,
+    const char *text, size_t len);
+static void ngx_http_wsgi_push_log(ngx_http_wsgi_job_t *job, uint64_t serial,
+    uint32_t level, const char *text, size_t len);
 static void ngx_http_wsgi_child_log(const char *text, size_t len);
 static void ngx_http_wsgi_host_ready(uint32_t failures);
 static int32_t ngx_http_wsgi_host_begin(nwsgi_job_t *nj);
@@ -67,6 +71,7 @@ const nwsgi_host_t  ngx_http_wsgi_host = {
     sizeof(nwsgi_host_t),
     NWSGI_ABI,
     ngx_http_wsgi_host_log,
+    ngx_http_wsgi_host_record,
     ngx_http_wsgi_host_ready,
     ngx_http_wsgi_host_drain,
     ngx_http_wsgi_host_hold,
@@ -84,6 +89,22 @@ const nwsgi_host_t  ngx_http_wsgi_host = {
 static void
 ngx_http_wsgi_host_log(nwsgi_job_t *nj, uint32_t level, const char *text,
     size_t len)
+{
+    ngx_http_wsgi_push_log((ngx_http_wsgi_job_t *) nj, 0, level, text, len);
+}
+
+
+static void
+ngx_http_wsgi_host_record(uint64_t serial, uint32_t level, const char *text,
+    size_t len)
+{
+    ngx_http_wsgi_push_log(NULL, serial, level, text, len);
+}
+
+
+static void
+ngx_http_wsgi_push_log(ngx_http_wsgi_job_t *job, uint64_t serial,
+    uint32_t level, const char *text, size_t len)
 {
     ngx_http_wsgi_message_t  *m;
 
@@ -105,7 +126,8 @@ ngx_http_wsgi_host_log(nwsgi_job_t *nj, uint32_t level, const char *text,
 
     ngx_memzero(m, sizeof(ngx_http_wsgi_message_t));
 
-    m->job = (ngx_http_wsgi_job_t *) nj;
+    m->job = job;
+    m->serial = serial;
     m->type = NGX_HTTP_WSGI_MESSAGE_LOG;
     m->level = level;
     m->body.data = (u_char *) (m + 1);

@@ -41,7 +41,6 @@ static void ngx_http_wsgi_timed_out(ngx_http_wsgi_ctx_t *ctx, uint64_t begun,
     uint64_t now);
 static void ngx_http_wsgi_set_timer(ngx_http_wsgi_ctx_t *ctx,
     uint64_t deadline, uint64_t now);
-static ngx_int_t ngx_http_wsgi_busy(ngx_http_request_t *r);
 
 
 static ngx_uint_t   ngx_http_wsgi_nfree_jobs;
@@ -138,6 +137,27 @@ ngx_http_wsgi_free_job(ngx_http_wsgi_job_t *job)
 }
 
 
+ngx_http_wsgi_job_t *
+ngx_http_wsgi_find_job(uint64_t serial)
+{
+    ngx_queue_t          *q;
+    ngx_http_wsgi_job_t  *job;
+
+    for (q = ngx_queue_head(&ngx_http_wsgi_process.jobs);
+         q != ngx_queue_sentinel(&ngx_http_wsgi_process.jobs);
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, ngx_http_wsgi_job_t, queue);
+
+        if (job->job.block->serial == serial) {
+            return job;
+        }
+    }
+
+    return NULL;
+}
+
+
 void
 ngx_http_wsgi_get_spare(ngx_http_wsgi_job_t *job)
 {
@@ -205,8 +225,8 @@ ngx_http_wsgi_submit(ngx_http_wsgi_ctx_t *ctx)
         job->ended = 1;
 
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "wsgi: the queue of pool \"%V\" is full, application "
-                      "\"%V\"", &ctx->pool->name, &ctx->app->name);
+                      "wsgi: the queue of pool \"%V\" is full or closed, "
+                      "application \"%V\"", &ctx->pool->name, &ctx->app->name);
 
         return ngx_http_wsgi_busy(r);
 
@@ -430,9 +450,7 @@ ngx_http_wsgi_set_timer(ngx_http_wsgi_ctx_t *ctx, uint64_t deadline,
 }
 
 
-/* The request is answered 503, here and now. */
-
-static ngx_int_t
+ngx_int_t
 ngx_http_wsgi_busy(ngx_http_request_t *r)
 {
     ngx_table_elt_t  *h;

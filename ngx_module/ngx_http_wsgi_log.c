@@ -23,6 +23,7 @@ static void ngx_http_wsgi_write_line(ngx_log_t *log, ngx_uint_t level,
 static size_t ngx_http_wsgi_log_piece(u_char *p, size_t len);
 static u_char *ngx_http_wsgi_log_context(ngx_log_t *log, u_char *buf,
     size_t len);
+static nwsgi_str_t ngx_http_wsgi_log_id(const nwsgi_block_t *block);
 
 
 void
@@ -33,10 +34,10 @@ ngx_http_wsgi_write_log(ngx_http_wsgi_message_t *m)
     ngx_http_request_t   *r;
     ngx_http_wsgi_job_t  *job;
 
-    job = m->job;
+    job = m->serial ? ngx_http_wsgi_find_job(m->serial) : m->job;
     log = *ngx_cycle->log;
 
-    if (job && job->ctx) {
+    if (job && job->ctx && m->serial == 0) {
         r = job->ctx->request;
         ngx_http_set_log_request(r->connection->log, r);
 
@@ -137,25 +138,56 @@ ngx_http_wsgi_log_piece(u_char *p, size_t len)
 }
 
 
-/* In the manner of ngx_http_log_error(), for a request that is no more. */
+/*
+ * In the manner of ngx_http_log_error(), for a request that is no more, and for
+ * record(), which is to tell which one it was.
+ */
 
 static u_char *
 ngx_http_wsgi_log_context(ngx_log_t *log, u_char *buf, size_t len)
 {
-    nwsgi_str_t            client, method, uri;
+    nwsgi_str_t            id, client, method, uri;
     const nwsgi_block_t   *block;
     ngx_http_wsgi_job_t   *job;
 
     job = log->data;
     block = job->job.block;
 
+    id = ngx_http_wsgi_log_id(block);
     client = block->client;
     method = block->method;
     uri = block->uri;
 
     return ngx_snprintf(buf, len,
-                        ", client: %*s, request: \"%*s %*s\" (ended)",
+                        ", id: %*s, client: %*s, request: \"%*s %*s\"%s",
+                        (size_t) id.len, nwsgi_data(block, id),
                         (size_t) client.len, nwsgi_data(block, client),
                         (size_t) method.len, nwsgi_data(block, method),
-                        (size_t) uri.len, nwsgi_data(block, uri));
+                        (size_t) uri.len, nwsgi_data(block, uri),
+                        job->ctx ? "" : " (ended)");
+}
+
+
+/* $request_id, as the application has it. */
+
+static nwsgi_str_t
+ngx_http_wsgi_log_id(const nwsgi_block_t *block)
+{
+    uint32_t     i;
+    nwsgi_str_t  name;
+
+    static const nwsgi_str_t  none = { 0, 0 };
+    static const ngx_str_t    key = ngx_string("nginx.request_id");
+
+    for (i = 0; i < block->nvars; i++) {
+        name = block->vars[i].name;
+
+        if (name.len == key.len
+            && ngx_memcmp(nwsgi_data(block, name), key.data, key.len) == 0)
+        {
+            return block->vars[i].value;
+        }
+    }
+
+    return none;
 }

@@ -86,6 +86,7 @@ struct ngx_http_wsgi_message_s {
     uint32_t                        level;             /* of a log message */
     int32_t                         result;            /* of end(), ready() */
     int64_t                         content_length;
+    uint64_t                        serial;            /* of record() */
     uint64_t                        owner;
     size_t                          credit;            /* what send() took */
     off_t                           offset;            /* of NWSGI_SEND_FILE */
@@ -454,6 +455,12 @@ ngx_http_wsgi_job_t *ngx_http_wsgi_create_job(size_t size, ngx_log_t *log);
 
 /* Frees a job that was never submitted, or has ended and been let go. */
 void ngx_http_wsgi_free_job(ngx_http_wsgi_job_t *job);
+
+/* The job that is queued or runs under this number, or NULL. */
+ngx_http_wsgi_job_t *ngx_http_wsgi_find_job(uint64_t serial);
+
+/* The status of a request that is refused, 503; adds "Retry-After". */
+ngx_int_t ngx_http_wsgi_busy(ngx_http_request_t *r);
 
 /* Hands the request's job to the runtime.  NGX_OK, or an HTTP status. */
 ngx_int_t ngx_http_wsgi_submit(ngx_http_wsgi_ctx_t *ctx);

@@ -516,7 +516,9 @@ ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m)
         }
 
         ngx_http_wsgi_finalize(ctx->request, ctx,
-                               NGX_HTTP_INTERNAL_SERVER_ERROR);
+                               m->result == NWSGI_BUSY
+                                   ? ngx_http_wsgi_busy(ctx->request)
+                                   : NGX_HTTP_INTERNAL_SERVER_ERROR);
         break;
     }
 

@@ -49,6 +49,14 @@ wsgi_go_hold(uint32_t on)
     }
 }
 
+static inline void
+wsgi_go_record(uint64_t serial, uint32_t level, const char *text, size_t len)
+{
+    if (wsgi_host->record) {
+        wsgi_host->record(serial, level, text, len);
+    }
+}
+
 const nwsgi_runtime_t *nwsgi_runtime(const nwsgi_host_t *host);
 */
 import "C"
@@ -57,11 +65,16 @@ import (
 	"errors"
 	"time"
 	"unsafe"
+
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/log"
 )
 
 // MaxSlots is the most threads that the pools can have at a time, those that
 // were given up included.
 const MaxSlots = C.WSGI_MAX_SLOTS
+
+// dumpSize bounds what Dump returns: some hundred threads of some dozen frames.
+const dumpSize = 256 * 1024
 
 // Log writes an entry to nginx's error log, without the context of a request.
 // Any goroutine.
@@ -125,14 +138,35 @@ func (p *Python) Leave(slot uint32) {
 }
 
 // Job tells what the thread of a slot does: the serial of a request, 0 for
-// none, its application and how long it has run.
-func (p *Python) Job(slot uint32) (serial uint64, app uint32, age time.Duration) {
+// none, its application, the thread's identifier in Python, and how long it has
+// run.
+func (p *Python) Job(slot uint32) (serial uint64, app uint32, ident uint64, age time.Duration) {
 	var info C.wsgi_thread_info_t
 	if C.wsgi_thread_info(C.uint32_t(slot), &info) == 0 || info.serial == 0 {
-		return 0, 0, 0
+		return 0, 0, 0, 0
 	}
 	since := time.Duration(info.since) * time.Millisecond
-	return uint64(info.serial), uint32(info.app), monotonic() - since
+	return uint64(info.serial), uint32(info.app), uint64(info.ident), monotonic() - since
+}
+
+// Dump tells which thread holds the GIL, by its identifier in Python, 0 for
+// none, and what all are doing, in faulthandler's words; "" if that cannot be
+// had.  Waits for a second at the most, never for the GIL.
+func (p *Python) Dump() (holder uint64, text string) {
+	var ident C.uint64_t
+	buf := make([]byte, dumpSize)
+	n := C.wsgi_dump(&ident, (*C.char)(unsafe.Pointer(&buf[0])), dumpSize)
+	return uint64(ident), string(buf[:n])
+}
+
+// Record writes an entry to the error log with the context of the request
+// "serial", if that is still known.  Any goroutine.
+func (p *Python) Record(serial uint64, level log.Level, text string) {
+	if text == "" {
+		return
+	}
+	C.wsgi_go_record(C.uint64_t(serial), C.uint32_t(level),
+		(*C.char)(unsafe.Pointer(unsafe.StringData(text))), C.size_t(len(text)))
 }
 
 // Interrupt raises an exception in the thread of a slot, if it still runs the
@@ -140,6 +174,12 @@ func (p *Python) Job(slot uint32) (serial uint64, app uint32, age time.Duration)
 func (p *Python) Interrupt(slot uint32, serial uint64, reason uint32) bool {
 	return C.wsgi_thread_interrupt(C.uint32_t(slot), C.uint64_t(serial),
 		C.uint32_t(reason)) != 0
+}
+
+// Drain has nginx replace this worker; "soon": it serves nobody any more.  Any
+// goroutine.
+func (p *Python) Drain(reason string, soon bool) {
+	Drain(reason, soon)
 }
 
 // Close lets the queues take no more; threads leave when they are empty.
@@ -150,6 +190,12 @@ func (p *Python) Close() {
 // Fail does so, and ends with an error what waits in them.
 func (p *Python) Fail() {
 	C.wsgi_queue_fail()
+}
+
+// Refuse ends what waits in the queues, and refuses what comes: no thread will
+// take it for long.  Any goroutine.
+func (p *Python) Refuse() {
+	C.wsgi_queue_refuse()
 }
 
 // monotonic is the time that C's stamps are of.

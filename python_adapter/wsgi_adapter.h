@@ -87,6 +87,12 @@ void wsgi_queue_close(void);
  */
 void wsgi_queue_fail(void);
 
+/*
+ * go.  When no thread will come for long: ends what waits in the queues with
+ * NWSGI_BUSY, and answers so to submit() from now on.
+ */
+void wsgi_queue_refuse(void);
+
 
 /*
  * Threads (wsgi_thread.c).
@@ -112,6 +118,7 @@ void wsgi_thread_leave(uint32_t slot);
 typedef struct {
     uint64_t   serial;
     uint64_t   since;        /* milliseconds, CLOCK_MONOTONIC */
+    uint64_t   ident;        /* threading.get_ident() */
     uint32_t   pool;
     uint32_t   app;
 } wsgi_thread_info_t;
@@ -134,6 +141,18 @@ int wsgi_thread_interrupt(uint32_t slot, uint64_t serial, uint32_t reason);
  * returns 1; 0: no such thread.
  */
 int wsgi_thread_raise(unsigned long ident);
+
+
+/*
+ * Stacks without the GIL (wsgi_dump.c).
+ *
+ * go, any thread: waits for a second at the most, never for the GIL.  Writes
+ * into "buf", of "len" bytes, what faulthandler has to say of all threads of
+ * Python, or the beginning of it; "*holder" is the identifier of the thread
+ * that holds the GIL, 0 if nobody does.  The number of bytes; 0: nothing can
+ * be said.
+ */
+size_t wsgi_dump(uint64_t *holder, char *buf, size_t len);
 
 
 /*

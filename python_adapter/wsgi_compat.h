@@ -68,4 +68,20 @@ PyErr_SetRaisedException(PyObject *exception)
 #endif
 
 
+/*
+ * 1: this thread holds the GIL, or did when it was looked at.  Any thread,
+ * without the GIL; "tstate" must not go meanwhile.
+ */
+
+static inline int
+wsgi_compat_holds_gil(const PyThreadState *tstate)
+{
+#if PY_VERSION_HEX < 0x030c0000
+    return tstate == _PyThreadState_UncheckedGet();
+#else
+    return tstate->_status.active;
+#endif
+}
+
+
 #endif /* WSGI_COMPAT_H */

@@ -87,6 +87,13 @@ wsgi_module_init(void *boot, const nwsgi_config_t *conf)
     wsgi.napps = conf->napps;
     wsgi.boot = Py_NewRef((PyObject *) boot);
 
+    if (wsgi_dump_init() != 0) {
+
+        /* requests do not need it */
+
+        wsgi_call_failed(NULL, "start");
+    }
+
     return wsgi_environ_init(conf);
 }
 

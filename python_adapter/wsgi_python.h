@@ -358,6 +358,11 @@ int wsgi_file_range(PyObject *wrapper, int32_t *fd, int64_t *offset,
     int64_t *len);
 
 
+/* wsgi_dump.c: see wsgi_adapter.h; once, before the applications */
+
+int wsgi_dump_init(void);
+
+
 /* wsgi_module.c */
 
 /*

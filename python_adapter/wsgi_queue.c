@@ -32,6 +32,7 @@ typedef struct {
     uint32_t          limit;
     uint32_t          waking;
     int               closed;
+    int               refusing;
     int               submitted;    /* since the last kick; the loop's own */
 } wsgi_queue_t;
 
@@ -40,6 +41,7 @@ static wsgi_queue_t  *wsgi_queues;
 static uint32_t       wsgi_nqueues;
 
 
+static void wsgi_queue_end_all(int32_t result);
 static int wsgi_queue_take(wsgi_queue_t *queue, wsgi_thread_t *self,
     nwsgi_job_t **job);
 static void wsgi_queue_sleep(wsgi_queue_t *queue, wsgi_thread_t *self);
@@ -94,10 +96,34 @@ wsgi_queue_close(void)
 void
 wsgi_queue_fail(void)
 {
+    wsgi_queue_close();
+    wsgi_queue_end_all(NWSGI_ERROR);
+}
+
+
+void
+wsgi_queue_refuse(void)
+{
+    uint32_t       i;
+    wsgi_queue_t  *queue;
+
+    for (i = 0; i < wsgi_nqueues; i++) {
+        queue = &wsgi_queues[i];
+
+        pthread_mutex_lock(&queue->lock);
+        queue->refusing = 1;
+        pthread_mutex_unlock(&queue->lock);
+    }
+
+    wsgi_queue_end_all(NWSGI_BUSY);
+}
+
+
+static void
+wsgi_queue_end_all(int32_t result)
+{
     uint32_t      i;
     nwsgi_job_t  *job;
-
-    wsgi_queue_close();
 
     for (i = 0; i < wsgi_nqueues; i++) {
         for ( ;; ) {
@@ -107,7 +133,7 @@ wsgi_queue_fail(void)
                 break;
             }
 
-            wsgi_host->end(job, NWSGI_ERROR);
+            wsgi_host->end(job, result);
         }
     }
 }
@@ -127,7 +153,10 @@ wsgi_queue_submit(nwsgi_job_t *job)
     if (queue->closed) {
         rc = NWSGI_ERROR;
 
-    } else if (queue->queued >= queue->limit + queue->nidle + queue->waking) {
+    } else if (queue->refusing
+               || queue->queued >= queue->limit + queue->nidle
+                                   + queue->waking)
+    {
         rc = NWSGI_BUSY;
 
     } else {

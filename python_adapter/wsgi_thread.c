@@ -23,6 +23,7 @@
 typedef struct {
     _Atomic uint64_t   serial;
     _Atomic uint64_t   since;
+    _Atomic uint64_t   ident;
     _Atomic uint32_t   app;
     _Atomic uint32_t   pool;
     _Atomic int        leave;
@@ -124,6 +125,7 @@ wsgi_thread_publish(wsgi_thread_t *self, uint32_t slot)
     if (self) {
         self->slot = slot;
         atomic_store(&s->pool, self->pool);
+        atomic_store(&s->ident, self->ident);
 
     } else {
         atomic_store(&s->leave, 0);
@@ -206,6 +208,7 @@ wsgi_thread_info(uint32_t slot, wsgi_thread_info_t *info)
 
     info->serial = atomic_load(&s->serial);
     info->since = atomic_load(&s->since);
+    info->ident = atomic_load(&s->ident);
     info->pool = atomic_load(&s->pool);
     info->app = atomic_load(&s->app);
 

@@ -27,7 +27,7 @@ import (
 // Join, Exit and Finalize on the main thread; the others on any.
 type Python interface {
 	pool.Executor
-	watch.Interrupter
+	watch.Python
 	reload.Worker
 
 	// Prepare does what must have been done when nginx goes on: the queues
@@ -201,12 +201,8 @@ func (l *Life) endImport(app uint32, ident uint64, why string) {
 	defer l.log.Guard("an import")
 	text := ""
 	l.gate.visit(func() {
-		l.watch.Patiently(func() {
+		l.watch.Patiently(ident, func() {
 			text = l.python.EndImport(app, ident, why)
-		}, func() {
-			l.log.Printf(log.Err, "Python has not run for %v: C code does not"+
-				" release the GIL, probably in the import of application %q",
-				watch.Patience, l.conf.AppName(app))
 		})
 	})
 	if text != "" {
@@ -248,4 +244,9 @@ func (v visitor) Changes() (text string) {
 func (v visitor) Examine() (text string) {
 	v.gate.visit(func() { text = v.Python.Examine() })
 	return text
+}
+
+func (v visitor) Dump() (holder uint64, text string) {
+	v.gate.visit(func() { holder, text = v.Python.Dump() })
+	return holder, text
 }

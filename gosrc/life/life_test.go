@@ -68,6 +68,7 @@ func (p *python) Load(app uint32) error  { return p.call("load %d", app) }
 func (p *python) Join()                  { _ = p.call("join") }
 func (p *python) Exit()                  { _ = p.call("exit") }
 func (p *python) Leave(uint32)           {}
+func (p *python) Refuse()                { _ = p.call("refuse") }
 func (p *python) Ready(failures int)     { _ = p.call("ready, %d failed", failures) }
 func (p *python) Finalize() error        { return p.call("finalize") }
 func (p *python) Fail()                  { _ = p.call("fail") }
@@ -115,11 +116,15 @@ func (p *python) Run(slot, _ uint32, _ string) error {
 	return nil
 }
 
-func (p *python) Job(slot uint32) (uint64, uint32, time.Duration) {
+func (p *python) Job(slot uint32) (uint64, uint32, uint64, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.serials[slot], 0, time.Minute
+	return p.serials[slot], 0, uint64(slot) + 0x1000, time.Minute
 }
+
+func (p *python) Dump() (uint64, string)           { _ = p.call("dump"); return 0, "" }
+func (p *python) Record(uint64, log.Level, string) {}
+func (p *python) Drain(reason string, _ bool)      { _ = p.call("drain: %s", reason) }
 
 func (p *python) Interrupt(slot uint32, serial uint64, reason uint32) bool {
 	_ = p.call("interrupt %d", serial)

@@ -4,6 +4,7 @@
 package life
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/clock"
@@ -31,6 +32,9 @@ const timeout = 1
 // that does not come back.
 func (l *Life) Stop(wait time.Duration) Outcome {
 	deadline := l.begin()
+	if l.watch.Lost() {
+		return l.giveUp("Python cannot end without the GIL")
+	}
 	passed, timer := clock.After(l.clock, min(wait, deadline.Sub(l.clock.Now())))
 	defer timer.Stop()
 	select {
@@ -41,7 +45,8 @@ func (l *Life) Stop(wait time.Duration) Outcome {
 	if l.clock.Now().Before(deadline) {
 		return Again
 	}
-	return l.giveUp()
+	return l.giveUp(fmt.Sprintf("Python has not ended within %v"+
+		" (wsgi_shutdown_timeout)", l.conf.ShutdownTimeout))
 }
 
 // begin begins to end Python, if that has not begun, and returns the deadline.
@@ -71,10 +76,9 @@ func (l *Life) outcome() Outcome {
 	return Done
 }
 
-func (l *Life) giveUp() Outcome {
+func (l *Life) giveUp(why string) Outcome {
 	if was := l.State(); l.advance(Stuck) {
-		l.log.Printf(log.Warn, "Python has not ended within %v"+
-			" (wsgi_shutdown_timeout): it is %v", l.conf.ShutdownTimeout, was)
+		l.log.Printf(log.Warn, "%s: it is %v", why, was)
 	}
 	return Undone
 }
@@ -127,9 +131,7 @@ func (l *Life) end() {
 // deserted tells whether the main thread is the last one in Python.  If it is
 // not, Python cannot be finalized: its memory would go under that thread.
 func (l *Life) deserted() bool {
-	select {
-	case <-l.pools.Gone():
-	default:
+	if l.pools.Living() > 0 {
 		for _, job := range l.pools.Running() {
 			l.log.Printf(log.Warn, "thread %q is still in a request of application"+
 				" %q, after %.1f s", job.Thread, l.conf.AppName(job.App),

@@ -7,7 +7,10 @@
 // that does not come back from a job in which an exception was raised is given
 // up: it leaves when it comes back, and another takes its place at once.  What
 // bounds that is the number of slots, which are handed out lowest first and
-// come back when a thread has left.  After Close no thread is started.
+// come back when a thread has left.  When half of a pool's threads, as it is
+// configured, were given up and have not come back, something is wrong that
+// will not go away by itself, and the worker is to be replaced.  After Close no
+// thread is started.
 package pool
 
 import (
@@ -38,14 +41,19 @@ type Executor interface {
 	// Leave tells the thread to return from Run after its present job.
 	Leave(slot uint32)
 	// Job tells what the thread does: the serial of a request, 0 for none,
-	// its application and how long it has run.
-	Job(slot uint32) (serial uint64, app uint32, age time.Duration)
+	// its application, the thread's identifier in Python and how long it has
+	// run.
+	Job(slot uint32) (serial uint64, app uint32, ident uint64, age time.Duration)
+	// Drain has this worker replaced; "soon": whatever its clients wait for.
+	// May be called again.
+	Drain(reason string, soon bool)
 }
 
 // Job is a request in the hands of a thread.
 type Job struct {
 	Serial uint64
 	App    uint32
+	Ident  uint64 // of the thread, in Python
 	Age    time.Duration
 	Slot   uint32
 	Thread string // its name, "default-1"
@@ -64,6 +72,7 @@ type Manager struct {
 	slots  []*thread // by slot; nil: free
 	living int
 	closed bool
+	told   bool // gone is closed
 	gone   chan struct{}
 }
 
@@ -93,7 +102,7 @@ func (m *Manager) Start() {
 }
 
 // Close ends the starting of threads; the executor makes those that there are
-// return from Run.  Gone tells when they have.
+// return from Run.  Gone tells when they have, but for those given up.
 func (m *Manager) Close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -103,9 +112,17 @@ func (m *Manager) Close() {
 	}
 }
 
-// Gone is closed when, after Close, the last thread has left.
+// Gone is closed when, after Close, the last thread has left that there is any
+// hope of: those given up are not waited for.
 func (m *Manager) Gone() <-chan struct{} {
 	return m.gone
+}
+
+// Living is the number of threads that have not left.
+func (m *Manager) Living() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.living
 }
 
 // Running lists the jobs that are being run, also by threads given up.
@@ -127,6 +144,17 @@ func (m *Manager) Find(serial uint64) (Job, bool) {
 	defer m.mu.Unlock()
 	for _, t := range m.slots {
 		if job, ok := m.job(t); ok && job.Serial == serial {
+			return job, true
+		}
+	}
+	return Job{}, false
+}
+
+// FindThread returns the job that the thread with this identifier runs, if it
+// runs one.
+func (m *Manager) FindThread(ident uint64) (Job, bool) {
+	for _, job := range m.Running() {
+		if job.Ident == ident {
 			return job, true
 		}
 	}
@@ -166,8 +194,13 @@ func (m *Manager) judge(t *thread, serial uint64) {
 	m.log.Printf(log.Warn, "thread %q does not come back from a request of"+
 		" application %q, which it runs for %.1f s: another takes its place,"+
 		" %d such threads are waited for", t.name, m.conf.AppName(job.App),
-		job.Age.Seconds(), m.abandoned())
+		job.Age.Seconds(), m.abandoned(anyPool))
 	m.fill()
+	pool := m.conf.Pools[t.pool]
+	if n := m.abandoned(int(t.pool)); 2*n >= int(pool.Threads) {
+		m.exec.Drain(fmt.Sprintf("%d threads do not come back to pool %q, which has"+
+			" %d", n, pool.Name, pool.Threads), false)
+	}
 }
 
 // fill starts what the pools lack.  All that follows is called with the lock.
@@ -245,11 +278,8 @@ func (m *Manager) left(t *thread, err error) {
 	} else {
 		m.pools[t.pool].serving--
 	}
-	if m.closed {
-		m.tell()
-		return
-	}
-	if err == nil {
+	m.tell()
+	if err == nil || m.closed {
 		m.fill()
 		return
 	}
@@ -264,7 +294,8 @@ func (m *Manager) left(t *thread, err error) {
 }
 
 func (m *Manager) tell() {
-	if m.living == 0 {
+	if m.closed && !m.told && m.living == m.abandoned(anyPool) {
+		m.told = true
 		close(m.gone)
 	}
 }
@@ -280,14 +311,17 @@ func (m *Manager) job(t *thread) (Job, bool) {
 	if t == nil {
 		return Job{}, false
 	}
-	serial, app, age := m.exec.Job(t.slot)
-	return Job{serial, app, age, t.slot, t.name}, serial != 0
+	serial, app, ident, age := m.exec.Job(t.slot)
+	return Job{serial, app, ident, age, t.slot, t.name}, serial != 0
 }
 
-func (m *Manager) abandoned() int {
+const anyPool = -1
+
+// abandoned counts the threads given up that have not left.
+func (m *Manager) abandoned(pool int) int {
 	n := 0
 	for _, t := range m.slots {
-		if t != nil && t.state == abandoned {
+		if t != nil && t.state == abandoned && (pool == anyPool || int(t.pool) == pool) {
 			n++
 		}
 	}

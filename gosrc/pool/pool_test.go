@@ -31,6 +31,7 @@ type executor struct {
 	refuse  bool
 	starts  int
 	most    int
+	drained []string
 }
 
 type fakeThread struct {
@@ -77,13 +78,29 @@ func (e *executor) Leave(slot uint32) {
 	e.changed.Broadcast()
 }
 
-func (e *executor) Job(slot uint32) (uint64, uint32, time.Duration) {
+func (e *executor) Job(slot uint32) (uint64, uint32, uint64, time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if th := e.threads[slot]; th != nil {
-		return th.serial, 0, time.Minute
+		return th.serial, 0, ident(slot), time.Minute
 	}
-	return 0, 0, 0
+	return 0, 0, 0, 0
+}
+
+// ident is the identifier that Python has given to the thread of a slot.
+func ident(slot uint32) uint64 { return 0x7f0000000000 + uint64(slot) }
+
+func (e *executor) Drain(reason string, _ bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.drained = append(e.drained, reason)
+}
+
+// drains returns why the worker was to be replaced, each time.
+func (e *executor) drains() []string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.drained
 }
 
 // work gives a job to an idle thread that may take one, 0 ends the job.
@@ -167,7 +184,7 @@ func start(t *testing.T, slots int, threads ...uint32) *fixture {
 			f.exec.work(slot, 0)
 		}
 		<-f.Gone()
-		assert.Empty(t, f.exec.names(), "a thread was lost")
+		f.exec.await(0)
 	})
 	return f
 }
@@ -192,13 +209,18 @@ func TestJobsAreFound(t *testing.T) {
 	f.exec.await(3)
 	assert.Empty(t, f.Running())
 	f.exec.work(1, 42)
-	want := Job{Serial: 42, Age: time.Minute, Slot: 1, Thread: "default-2"}
+	want := Job{Serial: 42, Age: time.Minute, Ident: ident(1), Slot: 1, Thread: "default-2"}
 	assert.Equal(t, []Job{want}, f.Running())
 	job, ok := f.Find(42)
 	assert.True(t, ok)
 	assert.Equal(t, want, job)
 	_, ok = f.Find(43)
 	assert.False(t, ok)
+	job, ok = f.FindThread(ident(1))
+	assert.True(t, ok)
+	assert.Equal(t, want, job)
+	_, ok = f.FindThread(ident(0))
+	assert.False(t, ok, "it runs none")
 }
 
 func TestThreadThatComesBackInTimeStays(t *testing.T) {
@@ -259,6 +281,49 @@ func TestAbandonedThreadIsNotReplacedTwice(t *testing.T) {
 	assert.Zero(t, f.clock.Pending())
 }
 
+// Half of the threads of one pool, not of all; and only those that are away.
+func TestHalfOfAPoolHasTheWorkerReplaced(t *testing.T) {
+	for _, c := range []struct{ threads, enough int }{{1, 1}, {2, 1}, {3, 2}, {4, 2}, {5, 3}, {8, 4}} {
+		f := start(t, 30, 9, uint32(c.threads))
+		f.exec.await(9 + c.threads)
+		for i := range c.enough {
+			assert.Empty(t, f.exec.drains(), "%d of %d", i, c.threads)
+			f.stick(t, slotOf(t, f, fmt.Sprintf("slow-%d", i+1)), uint64(i)+1)
+			f.clock.Advance(Grace)
+			f.exec.await(9 + c.threads + i + 1)
+		}
+		want := fmt.Sprintf(`%d threads do not come back to pool "slow", which has %d`,
+			c.enough, c.threads)
+		assert.Equal(t, []string{want}, f.exec.drains())
+	}
+}
+
+func TestThreadsThatHaveComeBackDoNotCount(t *testing.T) {
+	f := start(t, 30, 4)
+	f.exec.await(4)
+	for i := range uint32(10) {
+		slot := slotOf(t, f, fmt.Sprintf("default-%d", i+1))
+		f.stick(t, slot, uint64(i)+1)
+		f.clock.Advance(Grace)
+		f.exec.await(5)
+		f.exec.work(slot, 0)
+		f.exec.await(4)
+	}
+	assert.Empty(t, f.exec.drains())
+}
+
+func slotOf(t *testing.T, f *fixture, name string) uint32 {
+	f.exec.mu.Lock()
+	defer f.exec.mu.Unlock()
+	for slot, th := range f.exec.threads {
+		if th.name == name {
+			return slot
+		}
+	}
+	require.Fail(t, "there is no thread "+name)
+	return 0
+}
+
 func TestNoSlotIsLeft(t *testing.T) {
 	f := start(t, 2, 1)
 	f.exec.await(1)
@@ -315,6 +380,22 @@ func TestCloseEndsReplacement(t *testing.T) {
 	assert.Equal(t, 2, f.exec.starts)
 }
 
+// Those given up are not waited for at the end.
+func TestCloseDoesNotWaitForThreadsGivenUp(t *testing.T) {
+	f := start(t, 10, 2)
+	f.exec.await(2)
+	f.stick(t, 0, 7)
+	f.clock.Advance(Grace)
+	f.exec.await(3)
+	f.Close()
+	f.exec.close()
+	<-f.Gone()
+	assert.Equal(t, 1, f.Living())
+	f.exec.work(0, 0)
+	require.Eventually(t, func() bool { return f.Living() == 0 },
+		10*time.Second, time.Millisecond)
+}
+
 func TestCloseBeforeStart(t *testing.T) {
 	conf := &config.Config{Pools: []config.Pool{{Name: "default", Threads: 4}}}
 	m := New(conf, 10, newExecutor(t), clock.NewFake(), (&journal{}).log)
@@ -341,8 +422,9 @@ type panicking struct{}
 
 func (panicking) Run(uint32, uint32, string) error { panic("no reason") }
 func (panicking) Leave(uint32)                     {}
-func (panicking) Job(uint32) (uint64, uint32, time.Duration) {
-	return 0, 0, 0
+func (panicking) Drain(string, bool)               {}
+func (panicking) Job(uint32) (uint64, uint32, uint64, time.Duration) {
+	return 0, 0, 0, 0
 }
 
 func TestStates(t *testing.T) {

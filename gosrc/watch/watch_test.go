@@ -4,6 +4,7 @@
 package watch
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -17,21 +18,51 @@ import (
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/pool"
 )
 
-// python is a fake of both sides: jobs 1 to 999 run, in slots of their number;
-// the GIL can be had while "gil" is not locked.
+// python is a fake of both sides: jobs 1 to 999 run, in slots and on threads of
+// their number; the GIL can be had while "gil" is not locked.
 type python struct {
+	holder      uint64
+	dump        string
+	drained     []string
 	gil         sync.Mutex
 	deaf        uint64 // ends while it is interrupted
 	waiting     chan uint64
 	mu          sync.Mutex
 	interrupted []uint64
 	told        chan uint64
+	record      func(text string)
 }
 
 func (p *python) Find(serial uint64) (pool.Job, bool) {
 	return pool.Job{
-		Serial: serial, Slot: uint32(serial), Thread: "default-1", Age: time.Minute,
-	}, serial < 1000
+		Serial: serial, Slot: uint32(serial), Ident: serial, Age: time.Minute,
+		Thread: fmt.Sprintf("default-%d", serial),
+	}, 0 < serial && serial < 1000
+}
+
+func (p *python) FindThread(ident uint64) (pool.Job, bool) { return p.Find(ident) }
+func (p *python) Dump() (uint64, string)                   { return p.holder, p.dump }
+
+func (p *python) Record(serial uint64, _ log.Level, text string) {
+	p.record(fmt.Sprintf("request %d: %s", serial, text))
+}
+
+func (p *python) Drain(reason string, soon bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drained = append(p.drained, fmt.Sprintf("%s, soon: %v", reason, soon))
+}
+
+func (p *python) Refuse() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drained = append(p.drained, "refused")
+}
+
+func (p *python) drains() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.drained
 }
 
 func (p *python) Interrupt(slot uint32, serial uint64, reason uint32) bool {
@@ -67,11 +98,25 @@ func start(t *testing.T) *fixture {
 		clock:  clock.NewFake(),
 	}
 	conf := &config.Config{Apps: []config.App{{Target: "app:wsgi"}}}
-	f.Watch = New(conf, f.python, f.python, f.clock, func(_ log.Level, text string) {
+	f.python.record = func(text string) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.said = append(f.said, text)
+	}
+	f.Watch = New(conf, f.python, f.python, f.clock, func(_ log.Level, text string) {
+		f.python.record(text)
 	})
+	return f
+}
+
+// stuck orders the interruption of request 1 while the GIL is away.
+func stuck(t *testing.T) *fixture {
+	f := start(t)
+	f.python.waiting = make(chan uint64, 100)
+	f.python.gil.Lock()
+	f.run(t)
+	f.Post(1, 1)
+	<-f.python.waiting
 	return f
 }
 
@@ -141,22 +186,93 @@ func TestRequestThatHasEnded(t *testing.T) {
 }
 
 func TestGILThatCannotBeHad(t *testing.T) {
-	f := start(t)
-	f.python.waiting = make(chan uint64, 1)
-	f.python.gil.Lock()
-	f.run(t)
-	f.Post(1, 1)
-	<-f.python.waiting
+	f := stuck(t)
+	f.python.holder = 2
+	f.python.dump = `Thread 0x00000001 (most recent call first):
+  File "/app/one.py", line 7 in lock
+  File "/app/one.py", line 3 in application
+
+Thread 0x00000002 (most recent call first):
+  File "/app/two.py", line 9 in hold
+  File "/app/two.py", line 5 in application
+`
 	f.clock.Advance(Patience - 1)
 	assert.Empty(t, f.log())
 	f.clock.Advance(1)
-	assert.Equal(t, `Python has not run for 5s: C code does not release the GIL,`+
-		` probably that of thread "default-1", which runs a request of application`+
-		` "app:wsgi" for 65.0 s`, f.log())
-	f.clock.Advance(2 * Patience)
+	assert.Equal(t, `request 2: the GIL could not be had for 2s: thread "default-2"`+
+		` holds it, which runs a request of application "app:wsgi" for 60.0 s
+stack of thread "default-2" (most recent call last):
+  File "/app/two.py", line 5, in application
+  File "/app/two.py", line 9, in hold
+request 1: thread "default-1" meanwhile
+stack of thread "default-1" (most recent call last):
+  File "/app/one.py", line 3, in application
+  File "/app/one.py", line 7, in lock`, f.log())
+	f.clock.Advance(Patience)
 	f.python.gil.Unlock()
 	assert.Equal(t, uint64(1), <-f.python.told)
-	assert.Contains(t, f.log(), "\nthe GIL could be had after 15.0 s")
+	assert.Contains(t, f.log(), "\nthe GIL could be had after 4.0 s")
+	assert.Empty(t, f.python.drains())
+}
+
+func TestWhoHoldsTheGIL(t *testing.T) {
+	const one = "Thread 0x1 (most recent call first):\n  File \"a.py\", line 1 in f\n"
+	for _, c := range []struct {
+		name   string
+		holder uint64
+		dump   string
+		want   string
+	}{
+		{"itself, said once", 1, one, `request 1: the GIL could not be had for 2s: thread` +
+			` "default-1" holds it, which runs a request of application "app:wsgi" for 60.0 s` +
+			"\nstack of thread \"default-1\" (most recent call last):\n  File \"a.py\", line 1, in f"},
+		{"no request's thread", 5000, one + "\nThread 0x1388 (most recent call first):\n" +
+			"  File \"b.py\", line 2 in g\n", `the GIL could not be had for 2s: a thread that` +
+			" runs no request holds it\nstack of thread (most recent call last):\n" +
+			"  File \"b.py\", line 2, in g\nrequest 1: thread \"default-1\" meanwhile\n" +
+			"stack of thread \"default-1\" (most recent call last):\n  File \"a.py\", line 1, in f"},
+		{"nobody now", 0, one, `the GIL could not be had for 2s: no thread holds it now` +
+			"\nrequest 1: thread \"default-1\" meanwhile\n" +
+			"stack of thread \"default-1\" (most recent call last):\n  File \"a.py\", line 1, in f"},
+		{"not to be seen", 2, "", `the GIL could not be had for 2s: which thread holds it` +
+			" cannot be said"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := stuck(t)
+			f.python.holder, f.python.dump = c.holder, c.dump
+			f.clock.Advance(Patience)
+			assert.Equal(t, c.want, f.log())
+			f.python.gil.Unlock()
+			<-f.python.told
+		})
+	}
+}
+
+func TestGILThatDoesNotComeBack(t *testing.T) {
+	f := stuck(t)
+	f.clock.Advance(Limit - 1)
+	assert.False(t, f.Lost())
+	assert.Empty(t, f.python.drains())
+	f.clock.Advance(1)
+	assert.True(t, f.Lost())
+	f.clock.Advance(3 * Limit)
+	assert.Equal(t, []string{"the GIL could not be had for 10s, soon: true", "refused"}, f.python.drains())
+	f.python.gil.Unlock()
+	assert.Equal(t, uint64(1), <-f.python.told)
+	assert.False(t, f.Lost(), "it came back")
+	f.Post(2, 1)
+	assert.Equal(t, uint64(2), <-f.python.told)
+	assert.Zero(t, f.clock.Pending())
+}
+
+// The limit passes when the GIL has just been had.
+func TestLimitThatComesTooLate(t *testing.T) {
+	f := start(t)
+	c := &call{}
+	f.regain(c)
+	f.lose(c)
+	assert.False(t, f.Lost())
+	assert.Empty(t, f.python.drains())
 }
 
 func TestPanicEndsNothing(t *testing.T) {

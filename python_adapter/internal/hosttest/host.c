@@ -39,6 +39,13 @@ hosttest_drain(const char *reason, size_t len, uint32_t flags)
 }
 
 
+static void
+hosttest_record(uint64_t serial, uint32_t level, const char *text, size_t len)
+{
+    goHostLog(serial, level, (char *) (uintptr_t) text, len);
+}
+
+
 static int32_t
 hosttest_begin(nwsgi_job_t *job)
 {
@@ -102,6 +109,7 @@ const nwsgi_host_t  hosttest_host = {
     .abi = NWSGI_ABI,
     .log = hosttest_log,
     .drain = hosttest_drain,
+    .record = hosttest_record,
     .begin = hosttest_begin,
     .send = hosttest_send,
     .wait = hosttest_wait,

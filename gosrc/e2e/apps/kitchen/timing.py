@@ -3,7 +3,12 @@
 """Applications that take their time."""
 
 import ctypes
+import faulthandler
 import functools
+import re
+import signal
+import socket
+import tempfile
 import threading
 import time
 
@@ -42,6 +47,59 @@ def hold_the_gil(environ, start_response):
     """A C call that does not release the GIL."""
     ctypes.PyDLL(None).usleep(int(float(rest(environ)) * 1e6))
     return reply(start_response, "held")
+
+
+def backtrack(environ, start_response):
+    """A regular expression that will not end: the GIL is busy, and held."""
+    re.match("(a+)+$", "a" * 64 + "b")
+    return reply(start_response, "cannot be")
+
+
+def recv(environ, start_response):
+    """Waits for somebody who does not send anything."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.recv(1)
+    return reply(start_response, "cannot be")
+
+
+def usleep_with_the_gil(seconds):
+    ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+
+
+def hold_in_a_thread(environ, start_response):
+    thread = threading.Thread(target=usleep_with_the_gil, args=[float(rest(environ))])
+    thread.start()
+    thread.join()
+    return reply(start_response, "held")
+
+
+def hold_beside_theirs(environ, start_response):
+    """An application with faulthandler's watchdog, and a signal, of its own;
+    then it holds the GIL: /seconds"""
+    seconds = float(rest(environ))
+    with tempfile.TemporaryFile() as file:
+        faulthandler.register(signal.SIGRTMAX - 1, file)
+        faulthandler.dump_traceback_later(seconds - 1, file=file)
+        ctypes.PyDLL(None).usleep(int(seconds * 1e6))
+        faulthandler.cancel_dump_traceback_later()
+        signal.raise_signal(signal.SIGRTMAX - 1)
+        faulthandler.unregister(signal.SIGRTMAX - 1)
+        file.seek(0)
+        return reply(start_response, file.read().decode())
+
+
+def hold_as(environ, start_response):
+    """The thread of that name holds the GIL when it is told to, others wait:
+    /seconds/thread/event"""
+    seconds, thread, name = rest(environ).split("/")
+    if threading.current_thread().name == thread:
+        wait_for(name + "-begin")
+        ctypes.PyDLL(None).usleep(int(float(seconds) * 1e6))
+        return reply(start_response, "held")
+    note(name, "here")
+    wait_for(name)
+    return reply(start_response, "released")
 
 
 def stubborn(environ, start_response):
