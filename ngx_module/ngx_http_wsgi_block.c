@@ -303,6 +303,10 @@ ngx_http_wsgi_open_body(ngx_http_wsgi_build_t *b, nwsgi_block_t *block)
     r = b->request;
     fd = r->request_body->bufs->buf->file->fd;
 
+    /* nor is nginx's own for the programs that an application starts */
+
+    (void) fcntl(fd, F_SETFD, FD_CLOEXEC);
+
     block->body_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
     if (block->body_fd == -1) {

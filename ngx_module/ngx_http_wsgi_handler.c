@@ -28,6 +28,12 @@
 #include "ngx_http_wsgi_zone.h"
 
 
+/* connections that are known to be closed on exec(), a power of two */
+
+#define NGX_HTTP_WSGI_MARKED  1024
+
+
+static void ngx_http_wsgi_mark_connection(ngx_connection_t *c);
 static ngx_int_t ngx_http_wsgi_check_process(ngx_http_request_t *r,
     ngx_http_wsgi_app_t *app);
 static ngx_uint_t ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
@@ -183,6 +189,8 @@ ngx_http_wsgi_run(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
 
+    ngx_http_wsgi_mark_connection(r->connection);
+
     ctx->job = ngx_http_wsgi_create_block(r);
 
     if (ctx->job == NULL) {
@@ -206,6 +214,29 @@ ngx_http_wsgi_run(ngx_http_request_t *r)
 
     if (ngx_http_wsgi_watch_client(r) != NGX_OK) {
         ngx_http_wsgi_finalize(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
+    }
+}
+
+
+/*
+ * A program that the application starts, and for which Python closes nothing,
+ * must not keep the client's connection open.  nginx's accept() leaves that to
+ * chance; once for each connection is enough, or nearly once.
+ */
+
+static void
+ngx_http_wsgi_mark_connection(ngx_connection_t *c)
+{
+    ngx_atomic_uint_t         *marked;
+
+    static ngx_atomic_uint_t   numbers[NGX_HTTP_WSGI_MARKED];
+
+    marked = &numbers[c->number & (NGX_HTTP_WSGI_MARKED - 1)];
+
+    if (*marked != c->number) {
+        *marked = c->number;
+
+        (void) fcntl(c->fd, F_SETFD, FD_CLOEXEC);
     }
 }
 

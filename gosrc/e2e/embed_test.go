@@ -70,7 +70,11 @@ func TestSubprocessInheritsNothing(t *testing.T) {
 func TestCarelessChildInheritsNoListener(t *testing.T) {
 	t.Parallel()
 	n := start(t, kitchen)
-	fds := n.text(t, "/process/careless")
+	other := n.dial(t)
+	require.Equal(t, "plain", other.get("/response/plain").Body)
+	fds := n.post(t, "/process/careless", strings.Repeat("x", 100000)).Body
+	assert.NotContains(t, fds, "socket:", "a client's connection")
+	assert.NotContains(t, fds, "/temp/", "a body")
 	assert.NotContains(t, fds, "anon_inode:")
 	for inode := range listeningInodes(n.worker()) {
 		assert.NotContains(t, fds, inode)
