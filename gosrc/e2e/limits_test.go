@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,7 +85,7 @@ func TestFullDisk(t *testing.T) {
 	require.Equal(t, upload, n.post(t, "/body/echo", upload).Body)
 
 	filler := filepath.Join(temp, "filler")
-	_ = os.WriteFile(filler, make([]byte, 2<<20), 0o600) // as much as there is room for
+	require.ErrorIs(t, os.WriteFile(filler, make([]byte, 2<<20), 0o600), syscall.ENOSPC)
 	assert.Equal(t, 500, n.post(t, "/body/echo", upload).Status)
 	n.waitLog(`temp/body.*No space left on device.*request: "POST /body/echo`)
 	assert.Equal(t, "small", n.post(t, "/body/echo", "small").Body)
@@ -144,7 +145,17 @@ func TestBodyDirectoryDenied(t *testing.T) {
 // served, a timeout is one as ever, and later all is well.
 func TestDescriptorsExhausted(t *testing.T) {
 	t.Parallel()
-	n := start(t, "wsgi_preload off;"+timeoutServer,
+	n := start(t, `
+    wsgi_preload off;
+    wsgi_threads 1;
+    wsgi_pool steering threads=2;
+    wsgi_python_path {{.Apps}};
+    server {
+        listen {{.Addr}};
+        location / { wsgi_pass kitchen; }
+        location /timing/ { wsgi_timeout 400ms; wsgi_pass kitchen; }
+        location /event/ { wsgi_use_pool steering; wsgi_pass kitchen; }
+    }`,
 		allowLog(`\[crit\].*Too many open files`), allowUnready())
 	upload := strings.Repeat("x", 100<<10)
 	require.Equal(t, "plain", n.text(t, "/response/plain"))
@@ -197,7 +208,7 @@ func TestDescriptorsForBody(t *testing.T) {
 // Memory that the application cannot have is its MemoryError, and nobody else's.
 func TestMemoryExhausted(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("ASAN_OPTIONS") != "" {
+	if sanitized {
 		t.Skip("a sanitizer needs the address space")
 	}
 	n := start(t, kitchen)
@@ -254,6 +265,9 @@ func TestLimitsAtStart(t *testing.T) {
 			t.Parallel()
 			if c.what == "nproc" {
 				needRoot(t) // whose own processes are not counted
+				if sanitized {
+					t.Skip("a sanitizer needs a thread when the process ends")
+				}
 			}
 			n := start(t, kitchen, launcher("prlimit", "--"+string(c.what)+"="+c.soft+":"),
 				allowUnready(), connections(14), allowLog(`\[emerg\]`))

@@ -20,7 +20,7 @@ import (
 // 60 000 bytes as long as the file "starve" is there.
 func starved(t *testing.T, conf string, opts ...option) *instance {
 	t.Helper()
-	if os.Getenv("ASAN_OPTIONS") != "" {
+	if sanitized {
 		t.Skip("a sanitizer has a malloc() of its own")
 	}
 	dir := t.TempDir()
