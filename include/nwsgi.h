@@ -250,6 +250,14 @@ typedef struct {
     void           (*hold)(uint32_t on);
 
     /*
+     * any thread, also in the handler of a signal.  What the thread that has
+     * this identifier in Python (threading.get_ident()) is doing, for the
+     * report of its request if this process dies.  "text" is borrowed.  Only
+     * async-signal-safe calls.
+     */
+    void           (*where)(uint64_t thread, const char *text, size_t len);
+
+    /*
      * python.  The application is about to be called: wsgi_timeout begins.
      * NWSGI_OK, or NWSGI_GONE: it is not to be called, end() is next.
      */

@@ -29,6 +29,8 @@ static void ngx_http_wsgi_fill_flight(ngx_http_wsgi_flight_t *flight,
 static void ngx_http_wsgi_put_text(ngx_http_wsgi_flight_t *flight,
     ngx_uint_t i, u_char **p, const u_char *data, size_t len, size_t max);
 static void ngx_http_wsgi_let_flight_go(ngx_http_wsgi_flight_t *flight);
+static void ngx_http_wsgi_put_where(ngx_http_wsgi_flight_t *flight,
+    const char *text, size_t len);
 static void ngx_http_wsgi_report_flight(ngx_http_wsgi_slot_t *slot,
     ngx_http_wsgi_flight_t *flight);
 static ngx_int_t ngx_http_wsgi_read_flight(ngx_http_wsgi_flight_t *flight,
@@ -228,6 +230,74 @@ ngx_http_wsgi_flight_ended(ngx_http_wsgi_job_t *job)
     if (job->flight) {
         __atomic_store_n(&job->flight->ended, 1, __ATOMIC_RELEASE);
     }
+}
+
+
+void
+ngx_http_wsgi_host_where(uint64_t thread, const char *text, size_t len)
+{
+    ngx_uint_t               i;
+    ngx_http_wsgi_flight_t  *flight;
+
+    if (ngx_http_wsgi_slot == NULL || ngx_http_wsgi_slot->pid != getpid()) {
+        return;
+    }
+
+    for (i = 0; i < ngx_http_wsgi_zone->flights; i++) {
+        flight = &ngx_http_wsgi_slot->flights[i];
+
+        if (__atomic_load_n(&flight->serial, __ATOMIC_ACQUIRE) == 0
+            || __atomic_load_n(&flight->begun, __ATOMIC_ACQUIRE) == 0
+            || __atomic_load_n(&flight->ended, __ATOMIC_ACQUIRE)
+            || flight->thread != thread)
+        {
+            continue;
+        }
+
+        ngx_http_wsgi_put_where(flight, text, len);
+        return;
+    }
+}
+
+
+/*
+ * The length goes first and comes last: if this worker is killed in between,
+ * nothing was said.  Of a long text the middle is left out, which is part of
+ * the file's name.
+ */
+
+static void
+ngx_http_wsgi_put_where(ngx_http_wsgi_flight_t *flight, const char *text,
+    size_t len)
+{
+    size_t   rest;
+    u_char  *p, *q;
+
+    __atomic_store_n(&flight->where_len, 0, __ATOMIC_SEQ_CST);
+
+    p = flight->where;
+
+    if (len > NGX_HTTP_WSGI_FLIGHT_WHERE) {
+        p = ngx_cpymem(p, text, 24);
+        p = ngx_cpymem(p, "...", 3);
+
+        rest = NGX_HTTP_WSGI_FLIGHT_WHERE - 27;
+
+        text += len - rest;
+        len = rest;
+    }
+
+    p = ngx_cpymem(p, text, len);
+
+    /* a file may have any name, and a line of the log is a line */
+
+    for (q = flight->where; q < p; q++) {
+        if (*q < 0x20 || *q == 0x7f) {
+            *q = '?';
+        }
+    }
+
+    __atomic_store_n(&flight->where_len, p - flight->where, __ATOMIC_SEQ_CST);
 }
 
 

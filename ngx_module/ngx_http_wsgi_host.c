@@ -75,6 +75,7 @@ const nwsgi_host_t  ngx_http_wsgi_host = {
     ngx_http_wsgi_host_ready,
     ngx_http_wsgi_host_drain,
     ngx_http_wsgi_host_hold,
+    ngx_http_wsgi_host_where,
     ngx_http_wsgi_host_begin,
     ngx_http_wsgi_host_send,
     ngx_http_wsgi_host_wait,

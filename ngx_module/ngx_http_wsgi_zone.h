@@ -153,6 +153,9 @@ void ngx_http_wsgi_flight_over(ngx_http_wsgi_job_t *job);
 void ngx_http_wsgi_flight_begun(ngx_http_wsgi_job_t *job, uint64_t now);
 void ngx_http_wsgi_flight_ended(ngx_http_wsgi_job_t *job);
 
+/* where() of the host table. */
+void ngx_http_wsgi_host_where(uint64_t thread, const char *text, size_t len);
+
 /* Writes to the log what was in flight in a slot whose worker has died. */
 void ngx_http_wsgi_report_flights(ngx_http_wsgi_slot_t *slot, ngx_uint_t n);
 

@@ -182,6 +182,12 @@ func (p *Python) Drain(reason string, soon bool) {
 	Drain(reason, soon)
 }
 
+// Note tells nginx where the threads are whose requests have run for "age" or
+// longer.  Waits for the GIL.  Locked.
+func (p *Python) Note(age time.Duration) {
+	C.wsgi_thread_note(C.uint64_t(age.Milliseconds()))
+}
+
 // Close lets the queues take no more; threads leave when they are empty.
 func (p *Python) Close() {
 	C.wsgi_queue_close()

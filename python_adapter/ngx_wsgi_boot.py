@@ -345,6 +345,24 @@ def stack(ident):
     return head + "".join(traceback.format_list(frames)).rstrip("\n")
 
 
+current_frames = sys._current_frames
+
+
+def place(frames, ident):
+    """Where a thread is in its application, for the report of a crash that
+    leaves no time to look; None: nowhere."""
+    frame = frames.get(ident)
+    while frame and is_ours(frame.f_code.co_filename):
+        frame = frame.f_back
+    if frame is None:
+        return None
+    code = frame.f_code
+    return (
+        f'last seen at File "{code.co_filename}", line {frame.f_lineno}'
+        f" in {code.co_name}"
+    )
+
+
 # ---- files ----
 
 

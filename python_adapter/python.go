@@ -54,6 +54,7 @@ func (p *Python) Prepare() error {
 	if C.wsgi_queue_init(p.conf) != 0 {
 		return errors.New("the queues: no memory")
 	}
+	C.wsgi_crash_start()
 	return nil
 }
 

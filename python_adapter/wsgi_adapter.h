@@ -144,6 +144,13 @@ int wsgi_thread_raise(unsigned long ident);
 
 
 /*
+ * go, any thread: waits for the GIL.  Tells the host where the threads are
+ * whose requests have run for "age" milliseconds or longer.
+ */
+void wsgi_thread_note(uint64_t age);
+
+
+/*
  * Stacks without the GIL (wsgi_dump.c).
  *
  * go, any thread: waits for a second at the most, never for the GIL.  Writes
@@ -153,6 +160,15 @@ int wsgi_thread_raise(unsigned long ident);
  * be said.
  */
 size_t wsgi_dump(uint64_t *holder, char *buf, size_t len);
+
+
+/*
+ * Faults in C code (wsgi_crash.c).
+ *
+ * loop, in start(): Go has its handlers, and what is to come before them can
+ * be put there.  Before Python starts, whose applications may have their own.
+ */
+void wsgi_crash_start(void);
 
 
 /*

@@ -190,6 +190,26 @@ done:
 }
 
 
+size_t
+wsgi_dump_here(char *buf, size_t len)
+{
+    ssize_t  n;
+
+    if (wsgi_dump_fd == -1
+        || ftruncate(wsgi_dump_fd, 0) == -1
+        || lseek(wsgi_dump_fd, 0, SEEK_SET) == -1)
+    {
+        return 0;
+    }
+
+    wsgi_dump_handler(wsgi_dump_signo);
+
+    n = pread(wsgi_dump_fd, buf, len, 0);
+
+    return n > 0 ? (size_t) n : 0;
+}
+
+
 /* Only async-signal-safe calls: other threads' locks are locked for ever. */
 
 static void

@@ -362,6 +362,12 @@ int wsgi_file_range(PyObject *wrapper, int32_t *fd, int64_t *offset,
 
 int wsgi_dump_init(void);
 
+/*
+ * Of a process that is about to die, in the handler of a signal: as
+ * wsgi_dump(), but in this process, and only async-signal-safe calls.
+ */
+size_t wsgi_dump_here(char *buf, size_t len);
+
 
 /* wsgi_module.c */
 

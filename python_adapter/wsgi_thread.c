@@ -40,6 +40,9 @@ static __thread wsgi_thread_t  *wsgi_self;
 static int wsgi_thread_attach(wsgi_thread_t *self, const char *name);
 static void wsgi_thread_detach(wsgi_thread_t *self);
 static void wsgi_thread_publish(wsgi_thread_t *self, uint32_t slot);
+static uint64_t wsgi_thread_now(void);
+static void wsgi_thread_note_one(uint32_t slot, uint64_t serial,
+    PyObject *frames);
 static wsgi_thread_t *wsgi_thread_runner(uint32_t slot, uint64_t serial);
 static void wsgi_thread_log(wsgi_thread_t *thread, PyObject *text);
 
@@ -173,8 +176,7 @@ wsgi_thread_request(void)
 void
 wsgi_thread_runs(wsgi_thread_t *self, const nwsgi_block_t *block)
 {
-    wsgi_slot_t      *s;
-    struct timespec   ts;
+    wsgi_slot_t  *s;
 
     s = &wsgi_slots[self->slot];
 
@@ -183,14 +185,21 @@ wsgi_thread_runs(wsgi_thread_t *self, const nwsgi_block_t *block)
         return;
     }
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    atomic_store_explicit(&s->since,
-                          (uint64_t) ts.tv_sec * 1000
-                          + (uint64_t) ts.tv_nsec / 1000000,
+    atomic_store_explicit(&s->since, wsgi_thread_now(),
                           memory_order_relaxed);
     atomic_store_explicit(&s->app, block->app, memory_order_relaxed);
     atomic_store_explicit(&s->serial, block->serial, memory_order_release);
+}
+
+
+static uint64_t
+wsgi_thread_now(void)
+{
+    struct timespec  ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000 + (uint64_t) ts.tv_nsec / 1000000;
 }
 
 
@@ -256,6 +265,68 @@ wsgi_thread_interrupt(uint32_t slot, uint64_t serial, uint32_t reason)
     PyGILState_Release(gil);
 
     return found;
+}
+
+
+void
+wsgi_thread_note(uint64_t age)
+{
+    uint32_t           i;
+    uint64_t           now, serial;
+    PyObject          *frames;
+    PyGILState_STATE   gil;
+
+    gil = PyGILState_Ensure();
+
+    now = wsgi_thread_now();
+    frames = PyObject_CallMethod(wsgi.boot, "current_frames", NULL);
+
+    for (i = 0; i < WSGI_MAX_SLOTS && frames; i++) {
+        serial = atomic_load(&wsgi_slots[i].serial);
+
+        if (serial && now - atomic_load(&wsgi_slots[i].since) >= age) {
+            wsgi_thread_note_one(i, serial, frames);
+        }
+    }
+
+    Py_XDECREF(frames);
+    PyErr_Clear();
+    PyGILState_Release(gil);
+}
+
+
+static void
+wsgi_thread_note_one(uint32_t slot, uint64_t serial, PyObject *frames)
+{
+    PyObject       *text;
+    const char     *p;
+    Py_ssize_t      len;
+    wsgi_thread_t  *thread;
+
+    thread = wsgi_thread_runner(slot, serial);
+    if (thread == NULL) {
+        return;
+    }
+
+    text = PyObject_CallMethod(wsgi.boot, "place", "Ok", frames,
+                               thread->ident);
+    if (text == NULL) {
+        PyErr_Clear();
+        return;
+    }
+
+    /* as in wsgi_thread_interrupt() */
+
+    thread = wsgi_thread_runner(slot, serial);
+
+    p = PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
+
+    if (thread && p && wsgi_host->where) {
+        wsgi_host->where(thread->ident, p, (size_t) len);
+    }
+
+    PyErr_Clear();
+    Py_DECREF(text);
 }
 
 

@@ -32,19 +32,22 @@ const crashing = `
     }`
 
 // lost returns the lines of the log that report a request in flight of a
-// worker that has died, by path, when there are "count" of them.
-func (n *instance) lost(t *testing.T, pid, count int) map[string]string {
+// worker that has died, by path, when there are "count" of them; but for what
+// the test has steered by, which may have been on its way to the client.
+func (n *instance) lost(t *testing.T, pid, count int) (found map[string]string) {
 	t.Helper()
-	pattern := fmt.Sprintf(`wsgi: worker process %d died with a request`, pid)
-	n.waitLogTimes(pattern, count)
-	re := regexp.MustCompile(pattern + `.* request: "[A-Z]+ ([^"]*)"`)
-	found := map[string]string{}
-	for _, line := range strings.Split(n.log(), "\n") {
-		if m := re.FindStringSubmatch(line); m != nil {
-			assert.NotContains(t, found, m[1], "reported twice")
-			found[m[1]] = line
+	re := regexp.MustCompile(fmt.Sprintf(`(?m)^.*wsgi: worker process %d died with a request`+
+		` in flight, .* request: "[A-Z]+ ([^"]*)"`, pid))
+	n.wait("the report", func() bool {
+		found = map[string]string{}
+		for _, m := range re.FindAllStringSubmatch(n.log(), -1) {
+			if !strings.HasPrefix(m[1], "/event/") {
+				require.NotContains(t, found, m[1], "reported twice")
+				found[m[1]] = m[0]
+			}
 		}
-	}
+		return len(found) >= count
+	})
 	require.Len(t, found, count)
 	return found
 }
@@ -110,10 +113,162 @@ func (n *instance) fillQueue(t *testing.T, count int) (targets []string) {
 	}
 	select {
 	case target := <-refused:
+		n.settle(t)
 		i := slices.Index(targets, target)
 		return slices.Delete(targets, i, i+1)
 	case <-time.After(patience):
 		require.Fail(t, "the queue is not full")
 		return nil
 	}
+}
+
+// settle returns when both loop and threads have had time to let go of requests
+// that have their answers.
+func (n *instance) settle(t *testing.T) {
+	t.Helper()
+	for range 3 {
+		n.notes(t, name(t), 0)
+	}
+}
+
+// A fault in one worker is told with the signal and the place, and so are those
+// whom it takes along; the other worker does not notice.  The worker dies at
+// once and of that signal, whatever handlers there are.
+func TestCrashFaults(t *testing.T) {
+	t.Parallel()
+	for target, c := range map[string]struct {
+		signal int
+		where  string
+	}{
+		"/process/fault":         {11, `File ".*/ctypes/__init__\.py", line \d+ in string_at`},
+		"/process/watched_fault": {11, `File ".*/ctypes/__init__\.py", line \d+ in string_at`},
+		"/process/abort":         {6, `File ".*/kitchen/process\.py", line \d+ in abort`},
+		"/process/bus":           {7, `File ".*/kitchen/process\.py", line \d+ in bus`},
+	} {
+		t.Run(target[9:], func(t *testing.T) {
+			t.Parallel()
+			n := start(t, crashing, workers(2), allowRespawn(),
+				allowLog(fmt.Sprintf(`worker process \d+ exited on signal %d`, c.signal)))
+			one, other, pid := n.twoWorkers(t)
+			other.request("GET", "/timing/sleep/1")
+			beside := dialToWorker(t, n, pid)
+			beside.request("POST", "/timing/nap/20/"+name(t))
+			assert.Equal(t, 200, one.get("/event/notes_of/"+name(t)+"?n=1").Status)
+			one.request("POST", target)
+			began := time.Now()
+			one.needClosed()
+			assert.Less(t, time.Since(began), 5*time.Second)
+
+			lost := n.lost(t, pid, 2)
+			assert.Regexp(t, fmt.Sprintf(`: ran for \d+ ms in thread 0x[0-9a-f]{16},`+
+				` signal %d at %s, client`, c.signal, c.where), lost[target])
+			assert.Regexp(t, `, at File ".*/timing\.py", line \d+ in nap, client`,
+				lost["/timing/nap/20/"+name(t)])
+			n.waitLog(fmt.Sprintf(`^wsgi: process %d got signal %d; Python's threads:$`, pid, c.signal))
+			n.waitLog(`^Current thread 0x[0-9a-f]{16}.* \(most recent call first\):$`)
+			assert.Equal(t, "slept", other.reply("GET").Body)
+		})
+	}
+}
+
+// twoWorkers returns a connection to each of two workers, and the process that
+// the first is with.
+func (n *instance) twoWorkers(t *testing.T) (one, other *wire, pid int) {
+	t.Helper()
+	one = n.dial(t)
+	pid = one.pid()
+	for range 1000 {
+		if other = n.dial(t); other.pid() != pid {
+			return one, other, pid
+		}
+		_ = other.Close()
+	}
+	require.Fail(t, "all connections are one worker's")
+	return nil, nil, 0
+}
+
+func dialToWorker(t *testing.T, n *instance, pid int) *wire {
+	t.Helper()
+	for range 1000 {
+		w := n.dial(t)
+		if w.pid() == pid {
+			return w
+		}
+		_ = w.Close()
+	}
+	require.Fail(t, "no connection is that worker's")
+	return nil
+}
+
+// pid asks who the worker is.
+func (w *wire) pid() int {
+	w.t.Helper()
+	var pids []int
+	decode(w.t, w.get("/process/pid").Body, &pids)
+	return pids[0]
+}
+
+// Who is killed cannot say where it was; it has said so before.
+func TestCrashKilledLater(t *testing.T) {
+	t.Parallel()
+	n := start(t, crashing, allowRespawn(), allowLog(`worker process \d+ exited on signal 9`))
+	pid := n.worker()
+	running := n.occupy(t, 1)
+	time.Sleep(5 * time.Second) // it is looked at every two seconds
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	assert.Regexp(t, `, last seen at File ".*/kitchen/timing\.py", line \d+ in nap, client`,
+		n.lost(t, pid, 1)[running[0]])
+}
+
+// An old worker of a reload is reported by the new one, and workers that end as
+// they should are not.
+func TestCrashAfterReload(t *testing.T) {
+	t.Parallel()
+	n := start(t, crashing, allowRespawn(), allowLog(`worker process \d+ exited on signal 9`))
+	n.reload()
+	old := n.worker()
+	running := n.occupy(t, 1)
+	n.signal(syscall.SIGHUP)
+	n.wait("the new worker", func() bool { return len(n.workers()) == 2 })
+	n.waitLogTimes(pythonReady, 3)
+	require.NoError(t, syscall.Kill(old, syscall.SIGKILL))
+	assert.Contains(t, n.lost(t, old, 1), running[0])
+	n.wait("one worker", func() bool { return len(n.workers()) == 1 })
+	n.reload()
+	assert.Equal(t, 1, n.countLog(`died with`))
+}
+
+// What an application has ended and nginx has not is told as such, and so is
+// what a client does not wait for any more.
+func TestCrashStages(t *testing.T) {
+	t.Parallel()
+	n := start(t, "wsgi_timeout 300ms;"+crashing, allowRespawn(),
+		allowLog(`worker process \d+ exited on signal 9`))
+	pid := n.worker()
+	assert.Equal(t, 504, n.get(t, "/timing/sleep/15").Status)
+	slow := n.dial(t)
+	target := "/output/blocks/" + name(t)
+	slow.request("GET", target+"?size=65536&count=400")
+	slow.head()
+	n.notes(t, name(t), 2)
+	n.text(t, "/response/plain") // by the same thread
+	n.settle(t)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	lost := n.lost(t, pid, 2)
+	assert.Regexp(t, `: ran for \d+ ms in thread .*, though its client was done with it`,
+		lost["/timing/sleep/15"])
+	assert.Regexp(t, `: its response was being sent, came \d+ ms ago, client`, lost[target])
+}
+
+// What the zone has no place for is counted.
+func TestCrashUnlisted(t *testing.T) {
+	t.Parallel()
+	n := start(t, "wsgi_zone small 48k;"+strings.Replace(crashing, "queue=3", "queue=10", 1),
+		allowRespawn(),
+		allowLog(`worker process \d+ exited on signal 9`))
+	pid := n.worker()
+	n.occupy(t, 2)
+	n.fillQueue(t, 10)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	n.waitLog(fmt.Sprintf(`wsgi: worker process %d died with [1-9] more requests in flight`, pid))
 }

@@ -28,6 +28,7 @@ import (
 type Python interface {
 	pool.Executor
 	watch.Python
+	watch.Witness
 	reload.Worker
 
 	// Prepare does what must have been done when nginx goes on: the queues
@@ -66,6 +67,7 @@ type Life struct {
 	imports *imports
 	pools   *pool.Manager
 	watch   *watch.Watch
+	sampler *watch.Sampler
 	reload  *reload.Reload
 
 	mu       sync.Mutex
@@ -90,6 +92,7 @@ func New(conf *config.Config, slots int, python Python, c clock.Clock,
 	l.imports = newImports(c, conf.StartTimeout, l.endImport)
 	l.pools = pool.New(conf, slots, python, c, logger)
 	l.watch = watch.New(conf, visitor{python, l.gate}, l.pools, c, logger)
+	l.sampler = watch.NewSampler(visitor{python, l.gate}, l.pools.Running, c)
 	l.reload = reload.New(conf, visitor{python, l.gate}, c, logger)
 	return l
 }
@@ -144,6 +147,7 @@ func (l *Life) main() {
 	l.log.Printf(log.Info, "%s, started in %v", about, l.since(begin))
 	l.pools.Start()
 	go l.watching()
+	go l.sampling()
 	failures := l.preload()
 	if l.advance(Running) {
 		l.log.Printf(log.Info, "ready after %v", l.since(begin))
@@ -166,6 +170,12 @@ func (l *Life) watching() {
 	runtime.LockOSThread()
 	defer l.log.Guard("the watch")
 	l.watch.Run(l.over)
+}
+
+func (l *Life) sampling() {
+	runtime.LockOSThread()
+	defer l.log.Guard("the sampler")
+	l.sampler.Run(l.over)
 }
 
 func (l *Life) reloading() {
@@ -234,6 +244,10 @@ type visitor struct {
 func (v visitor) Interrupt(slot uint32, serial uint64, reason uint32) (raised bool) {
 	v.gate.visit(func() { raised = v.Python.Interrupt(slot, serial, reason) })
 	return raised
+}
+
+func (v visitor) Note(age time.Duration) {
+	v.gate.visit(func() { v.Python.Note(age) })
 }
 
 func (v visitor) Changes() (text string) {

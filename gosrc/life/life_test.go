@@ -73,6 +73,7 @@ func (p *python) Ready(failures int)     { _ = p.call("ready, %d failed", failur
 func (p *python) Finalize() error        { return p.call("finalize") }
 func (p *python) Fail()                  { _ = p.call("fail") }
 func (p *python) Examine() string        { return "" }
+func (p *python) Note(time.Duration)     {}
 func (p *python) Hold(bool)              {}
 func (p *python) Replace(string)         { _ = p.call("replace") }
 func (p *python) Trial(context.Context) string {
@@ -466,7 +467,7 @@ func TestReloading(t *testing.T) {
 	f.python.edited = "app.py"
 	require.NoError(t, f.Start())
 	for range 2 {
-		require.Eventually(t, func() bool { return f.clock.Pending() > 0 },
+		require.Eventually(t, func() bool { return f.clock.Pending() == 2 }, // the sampler's, too
 			10*time.Second, time.Millisecond)
 		f.clock.Advance(time.Second)
 	}

@@ -3,11 +3,14 @@
 """Child processes: subprocess, multiprocessing, fork."""
 
 import ctypes
+import faulthandler
+import mmap
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -192,3 +195,24 @@ def die(environ, start_response):
 def fault(environ, start_response):
     """What a bug in a C extension does."""
     return reply(start_response, ctypes.string_at(0))
+
+
+def abort(environ, start_response):
+    """What a failed assertion in a C extension does."""
+    os.abort()
+
+
+def bus(environ, start_response):
+    """Reads a page of a file that has none."""
+    with tempfile.TemporaryFile() as file:
+        file.truncate(4096)
+        memory = mmap.mmap(file.fileno(), 4096)
+        file.truncate(0)
+        return reply(start_response, memory[0])
+
+
+def watched_fault(environ, start_response):
+    """A fault when the application has a handler of its own."""
+    with tempfile.TemporaryFile() as file:
+        faulthandler.enable(file)
+        return fault(environ, start_response)
