@@ -10,6 +10,10 @@
 #include "ngx_http_wsgi_module.h"
 
 
+static void ngx_http_wsgi_accept_event(ngx_listening_t *ls, ngx_uint_t on,
+    ngx_uint_t flags);
+
+
 /*
  * As ngx_disable_accept_events() and ngx_enable_accept_events() do.  With
  * "accept_mutex on" the latter is called by who has the mutex: it must not be
@@ -17,12 +21,10 @@
  */
 
 void
-ngx_http_wsgi_accept(ngx_cycle_t *cycle, ngx_uint_t on)
+ngx_http_wsgi_accept(ngx_cycle_t *cycle, ngx_uint_t on, ngx_uint_t own)
 {
-    ngx_int_t          rc;
-    ngx_uint_t         i, flags;
-    ngx_listening_t   *ls;
-    ngx_connection_t  *c;
+    ngx_uint_t        i, flags;
+    ngx_listening_t  *ls;
 
     flags = 0;
 
@@ -39,39 +41,51 @@ ngx_http_wsgi_accept(ngx_cycle_t *cycle, ngx_uint_t on)
     if (ngx_use_accept_mutex) {
         ngx_accept_mutex_held = 0;
         ngx_accept_disabled = on ? 0 : NGX_MAX_INT32_VALUE;
-
-        if (on) {
-            return;
-        }
     }
 
     ls = cycle->listening.elts;
 
     for (i = 0; i < cycle->listening.nelts; i++) {
-        c = ls[i].connection;
 
-        if (c == NULL || ls[i].type != SOCK_STREAM || c->read->active == on) {
+        if (ls[i].connection == NULL || ls[i].type != SOCK_STREAM) {
             continue;
         }
 
 #if (NGX_HAVE_REUSEPORT)
 
-        /* the kernel gives it connections that no other worker can take */
-
         if (ls[i].reuseport) {
+            ngx_http_wsgi_accept_event(&ls[i], own, 0);
             continue;
         }
 
 #endif
 
-        rc = on ? ngx_add_event(c->read, NGX_READ_EVENT, flags)
-                : ngx_del_event(c->read, NGX_READ_EVENT, NGX_DISABLE_EVENT);
-
-        if (rc == NGX_ERROR) {
-            ngx_log_error(NGX_LOG_ERR, cycle->log, 0,
-                          "wsgi: the events of %V cannot be changed",
-                          &ls[i].addr_text);
+        if (!on || !ngx_use_accept_mutex) {
+            ngx_http_wsgi_accept_event(&ls[i], on, flags);
         }
+    }
+}
+
+
+static void
+ngx_http_wsgi_accept_event(ngx_listening_t *ls, ngx_uint_t on, ngx_uint_t flags)
+{
+    ngx_int_t     rc;
+    ngx_event_t  *rev;
+
+    rev = ls->connection->read;
+
+    if (rev->active == on) {
+        return;
+    }
+
+    rc = on ? ngx_add_event(rev, NGX_READ_EVENT, flags)
+            : ngx_del_event(rev, NGX_READ_EVENT, NGX_DISABLE_EVENT);
+
+    if (rc == NGX_ERROR) {
+        ngx_log_error(NGX_LOG_ERR, rev->log, 0,
+                      "wsgi: the events of %V cannot be changed",
+                      &ls->addr_text);
     }
 }
 

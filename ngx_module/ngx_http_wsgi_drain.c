@@ -19,7 +19,10 @@
  * keep-alive connection by "Connection: close" in its next response, and leaves
  * idle ones to their clients for a while: a request that is on its way when the
  * server closes is lost, and a front may not send a POST again.  Then it lets
- * nginx's own graceful shutdown go on.
+ * nginx's own graceful shutdown go on.  worker_shutdown_timeout bounds it all.
+ *
+ * The same when all workers quit, for a shorter while: a front may have other
+ * servers, or another binary has taken over the listening sockets.
  *
  * If there are no others, it goes on accepting connections, looks for a moment
  * at which nothing runs that takes long, and quits.  What connects until its
@@ -36,6 +39,7 @@
 /* for clients, and fronts, to use or to close what is idle */
 
 #define NGX_HTTP_WSGI_DRAIN_IDLE  10000
+#define NGX_HTTP_WSGI_DRAIN_QUIT  2000
 
 /* for who cannot import what is on the disk to be repaired */
 
@@ -54,6 +58,7 @@ typedef struct {
     ngx_event_t             hook;
     ngx_msec_t              deadline;         /* of holding, wanted, failed */
     ngx_msec_t              began;            /* draining */
+    ngx_msec_t              patience;         /* with what is idle then */
     ngx_atomic_uint_t       lease;            /* of which deadline is */
     ngx_atomic_uint_t       first;            /* connections since it began */
     ngx_atomic_uint_t       recent;           /* those of late */
@@ -64,6 +69,7 @@ typedef struct {
     unsigned                failed:1;         /* to become so */
     unsigned                refusing:1;       /* accepts no connections */
     unsigned                holding:1;        /* has been told to quit */
+    unsigned                quitting:1;       /* and all others, too */
     unsigned                wanted:1;         /* has to be replaced */
     unsigned                soon:1;
     unsigned                draining:1;
@@ -249,6 +255,7 @@ ngx_http_wsgi_drain(const char *reason, ngx_uint_t flags)
 
     if (flags & NWSGI_DRAIN_SOON) {
         d->soon = 1;
+        d->held = 1;
     }
 
     if (!d->wanted) {
@@ -316,14 +323,16 @@ ngx_http_wsgi_drain_hold(ngx_uint_t on)
 static void
 ngx_http_wsgi_drain_accept(ngx_http_wsgi_drain_t *d)
 {
-    ngx_uint_t  refuse;
+    ngx_uint_t  refuse, own;
 
-    refuse = d->held
+    own = d->held || (!d->ready && ngx_http_wsgi_workers_succeed());
+
+    refuse = own
              || ((!d->ready || d->draining) && ngx_http_wsgi_workers_ready(0));
 
     if (refuse || d->refusing) {
         d->refusing = refuse;
-        ngx_http_wsgi_accept(d->cycle, !refuse);
+        ngx_http_wsgi_accept(d->cycle, !refuse, !own);
     }
 }
 
@@ -371,17 +380,16 @@ ngx_http_wsgi_drain_channel(ngx_event_t *ev)
         return;
     }
 
-    if (ngx_http_wsgi_workers_newest()) {
-        ngx_http_wsgi_workers_set(NGX_HTTP_WSGI_WORKER_QUITTING);
-        return;
-    }
-
     ngx_quit = 0;
 
     d->holding = 1;
     d->deadline = ngx_current_msec + ngx_http_wsgi_workers_patience();
 
-    if (!d->draining) {
+    if (ngx_http_wsgi_workers_newest()) {
+        d->quitting = 1;
+        ngx_http_wsgi_drain_begin(d);
+
+    } else if (!d->draining) {
         ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
                       "wsgi: serving on until the new workers are ready");
     }
@@ -474,14 +482,26 @@ ngx_http_wsgi_drain_due(ngx_http_wsgi_drain_t *d)
 static void
 ngx_http_wsgi_drain_begin(ngx_http_wsgi_drain_t *d)
 {
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(d->cycle->conf_ctx, ngx_core_module);
+
     d->draining = 1;
     d->began = ngx_current_msec;
+    d->patience = d->quitting ? NGX_HTTP_WSGI_DRAIN_QUIT
+                              : NGX_HTTP_WSGI_DRAIN_IDLE;
+
+    if (ccf->shutdown_timeout && ccf->shutdown_timeout < d->patience) {
+        d->patience = ccf->shutdown_timeout;
+    }
+
     d->first = *ngx_connection_counter;
     d->recent = d->first;
     d->next_recent = d->first;
     d->next_time = ngx_current_msec + NGX_HTTP_WSGI_DRAIN_LONG;
 
-    ngx_http_wsgi_workers_set(NGX_HTTP_WSGI_WORKER_DRAINING);
+    ngx_http_wsgi_workers_set(d->quitting ? NGX_HTTP_WSGI_WORKER_QUITTING
+                                          : NGX_HTTP_WSGI_WORKER_DRAINING);
 
     ngx_log_error(NGX_LOG_INFO, d->cycle->log, 0, "wsgi: draining");
 
@@ -517,7 +537,11 @@ ngx_http_wsgi_drain_busy(ngx_http_wsgi_drain_t *d)
         d->next_time = ngx_current_msec + NGX_HTTP_WSGI_DRAIN_LONG;
     }
 
-    if (d->soon || (since >= NGX_HTTP_WSGI_DRAIN_IDLE && !alone)) {
+    if (d->soon) {
+        return since < NGX_HTTP_WSGI_DRAIN_LONG;
+    }
+
+    if (since >= d->patience && !alone) {
         return 0;
     }
 
@@ -533,12 +557,13 @@ ngx_http_wsgi_drain_busy(ngx_http_wsgi_drain_t *d)
             || c[i].read == NULL
             || c[i].read->accept
             || c[i].read->channel
-            || c[i].read->resolver)
+            || c[i].read->resolver
+            || c[i].listening == NULL)
         {
             continue;
         }
 
-        if (c[i].idle && since >= NGX_HTTP_WSGI_DRAIN_IDLE) {
+        if (c[i].idle && since >= d->patience) {
             continue;
         }
 
@@ -574,21 +599,28 @@ ngx_http_wsgi_drain_quit(ngx_http_wsgi_drain_t *d)
     ngx_core_conf_t            *ccf;
     ngx_http_wsgi_main_conf_t  *mcf;
 
+    if (ngx_http_wsgi_close_idle(d->cycle, d->soon)) {
+        ngx_http_wsgi_drain_wait(d);
+        return;
+    }
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(d->cycle->conf_ctx, ngx_core_module);
+
+    if (ccf->shutdown_timeout) {
+        limit = ngx_current_msec - d->began;
+
+        ccf->shutdown_timeout -= ngx_min(limit, ccf->shutdown_timeout - 1);
+    }
+
     if (ngx_http_wsgi_drain_alone(d)) {
         mcf = ngx_http_cycle_get_module_main_conf(d->cycle,
                                                   ngx_http_wsgi_module);
-        ccf = (ngx_core_conf_t *) ngx_get_conf(d->cycle->conf_ctx,
-                                               ngx_core_module);
 
         limit = ngx_max(mcf->shutdown_timeout, 1);
 
         if (ccf->shutdown_timeout == 0 || ccf->shutdown_timeout > limit) {
             ccf->shutdown_timeout = limit;
         }
-    }
-
-    if (d->soon) {
-        ngx_http_wsgi_close_idle(d->cycle);
     }
 
     ngx_quit = 1;

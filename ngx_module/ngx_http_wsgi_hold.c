@@ -13,6 +13,7 @@
 
 
 #define NGX_HTTP_WSGI_HOLD_TICK  20
+#define NGX_HTTP_WSGI_HOLD_LONG  100
 
 
 static void ngx_http_wsgi_hold_timer(ngx_event_t *ev);
@@ -25,6 +26,7 @@ static struct {
     uint32_t                  sent;
     ngx_http_wsgi_message_t   message;
     ngx_event_t               timer;
+    ngx_msec_t                began;
 } hold;
 
 
@@ -60,6 +62,7 @@ ngx_http_wsgi_hold(void)
         hold.timer.handler = ngx_http_wsgi_hold_timer;
         hold.timer.log = ngx_cycle->log;
         hold.timer.cancelable = 1;
+        hold.began = ngx_current_msec;
 
         ngx_http_wsgi_hold_timer(&hold.timer);
     }
@@ -74,7 +77,11 @@ ngx_http_wsgi_hold_timer(ngx_event_t *ev)
         return;
     }
 
-    ngx_http_wsgi_close_idle((ngx_cycle_t *) ngx_cycle);
+    /* who has connected is about to send something, or is only prepared to */
+
+    (void) ngx_http_wsgi_close_idle((ngx_cycle_t *) ngx_cycle,
+                                    ngx_current_msec - hold.began
+                                    >= NGX_HTTP_WSGI_HOLD_LONG);
 
     ngx_add_timer(ev, NGX_HTTP_WSGI_HOLD_TICK);
 }
@@ -82,16 +89,17 @@ ngx_http_wsgi_hold_timer(ngx_event_t *ev)
 
 /*
  * As ngx_drain_connections() does: what is reusable is between two requests, or
- * before its first one.  Not if there is one already that was not read yet.
+ * before its first one.
  */
 
-void
-ngx_http_wsgi_close_idle(ngx_cycle_t *cycle)
+ngx_uint_t
+ngx_http_wsgi_close_idle(ngx_cycle_t *cycle, ngx_uint_t unused)
 {
     char               byte;
-    ngx_uint_t         i;
+    ngx_uint_t         i, left;
     ngx_connection_t  *c;
 
+    left = 0;
     c = cycle->connections;
 
     for (i = 0; i < cycle->connection_n; i++) {
@@ -100,12 +108,19 @@ ngx_http_wsgi_close_idle(ngx_cycle_t *cycle)
             || !c[i].reusable
             || c[i].listening == NULL
             || c[i].type != SOCK_STREAM
-            || recv(c[i].fd, &byte, 1, MSG_PEEK|MSG_DONTWAIT) > 0)
+            || (!c[i].idle && !unused))
         {
+            continue;
+        }
+
+        if (recv(c[i].fd, &byte, 1, MSG_PEEK|MSG_DONTWAIT) > 0) {
+            left++;
             continue;
         }
 
         c[i].close = 1;
         c[i].read->handler(c[i].read);
     }
+
+    return left;
 }

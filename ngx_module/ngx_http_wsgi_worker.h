@@ -47,6 +47,13 @@ ngx_uint_t ngx_http_wsgi_workers_newest(void);
 /* What others may need to become ready, msec. */
 ngx_msec_t ngx_http_wsgi_workers_patience(void);
 
+/*
+ * Has some worker that serves the same listening sockets as this one, those of
+ * "reuseport" included?  One of the generation before, or of the master that
+ * this one's binary replaces.
+ */
+ngx_uint_t ngx_http_wsgi_workers_succeed(void);
+
 /* Tells the others. */
 void ngx_http_wsgi_workers_set(ngx_http_wsgi_worker_e state);
 
@@ -80,8 +87,8 @@ void ngx_http_wsgi_workers_renew_lease(void);
 
 /* _accept.c */
 
-/* Does this worker accept connections?  On sockets that others have, too. */
-void ngx_http_wsgi_accept(ngx_cycle_t *cycle, ngx_uint_t on);
+/* Does this worker accept connections?  "own": on sockets of "reuseport". */
+void ngx_http_wsgi_accept(ngx_cycle_t *cycle, ngx_uint_t on, ngx_uint_t own);
 
 /* Has it sockets that others have not?  Those of "reuseport". */
 ngx_uint_t ngx_http_wsgi_accepts_alone(ngx_cycle_t *cycle);
@@ -123,8 +130,12 @@ void ngx_http_wsgi_host_hold(uint32_t on);
 /* The message of host->hold() has come. */
 void ngx_http_wsgi_hold(void);
 
-/* Closes clients' connections that are idle, also those not used so far. */
-void ngx_http_wsgi_close_idle(ngx_cycle_t *cycle);
+/*
+ * Closes clients' connections that are idle, and those not used so far if
+ * "unused"; but for those on which a request has come that was not read yet:
+ * how many.
+ */
+ngx_uint_t ngx_http_wsgi_close_idle(ngx_cycle_t *cycle, ngx_uint_t unused);
 
 
 /* A reason is not longer than this, its NUL included. */

@@ -43,16 +43,21 @@ typedef struct {
 typedef struct {
     ngx_atomic_t                    generation;        /* of the newest ones */
     ngx_atomic_t                    workers;           /* of that generation */
+    ngx_atomic_t                    previous;          /* and of that before */
     ngx_atomic_t                    patience;          /* msec */
     ngx_atomic_t                    lease;
     ngx_http_wsgi_worker_t          worker[NGX_MAX_PROCESSES];
 } ngx_http_wsgi_workers_t;
 
 
-/* the master's, inherited; NULL: there is none */
+static ngx_uint_t ngx_http_wsgi_workers_serves(ngx_http_wsgi_worker_t *w);
+
+
+/* the master's, inherited; NULL, 0: there is none */
 
 static ngx_http_wsgi_workers_t  *ngx_http_wsgi_workers;
 static ngx_atomic_uint_t         ngx_http_wsgi_generation;
+static ngx_pid_t                 ngx_http_wsgi_old_master;
 
 
 ngx_int_t
@@ -86,6 +91,7 @@ ngx_http_wsgi_workers_init_module(ngx_cycle_t *cycle)
     w = ngx_http_wsgi_workers;
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
 
+    w->previous = w->workers;
     w->workers = ccf->worker_processes;
     w->patience = mcf->start_timeout * mcf->apps.nelts
                   + NGX_HTTP_WSGI_WORKERS_GRACE;
@@ -93,7 +99,55 @@ ngx_http_wsgi_workers_init_module(ngx_cycle_t *cycle)
 
     ngx_http_wsgi_generation = ngx_atomic_fetch_add(&w->generation, 1) + 1;
 
+    /* this is the master: its parent has passed the listening sockets on */
+
+    ngx_http_wsgi_old_master = ngx_inherited ? ngx_parent : 0;
+
     return NGX_OK;
+}
+
+
+/*
+ * With "reuseport" each worker has a socket of its own, which is that of one of
+ * the generation before, if there were as many.
+ */
+
+ngx_uint_t
+ngx_http_wsgi_workers_succeed(void)
+{
+    ngx_int_t                i;
+    ngx_http_wsgi_worker_t  *w;
+
+    if (ngx_http_wsgi_old_master > 1
+        && (kill(ngx_http_wsgi_old_master, 0) == 0 || ngx_errno != NGX_ESRCH))
+    {
+        return 1;
+    }
+
+    if (ngx_http_wsgi_workers->previous < ngx_http_wsgi_workers->workers) {
+        return 0;
+    }
+
+    w = ngx_http_wsgi_workers->worker;
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+
+        if (w[i].generation < ngx_http_wsgi_generation
+            && ngx_http_wsgi_workers_serves(&w[i]))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_uint_t
+ngx_http_wsgi_workers_serves(ngx_http_wsgi_worker_t *w)
+{
+    return w->state == NGX_HTTP_WSGI_WORKER_READY
+           && (kill((ngx_pid_t) w->pid, 0) == 0 || ngx_errno != NGX_ESRCH);
 }
 
 
@@ -166,9 +220,8 @@ ngx_http_wsgi_workers_ready(ngx_uint_t newest)
 
     for (i = 0; i < NGX_MAX_PROCESSES; i++) {
 
-        if (w[i].state == NGX_HTTP_WSGI_WORKER_READY
-            && (!newest || w[i].generation == ngx_http_wsgi_workers->generation)
-            && (kill((ngx_pid_t) w[i].pid, 0) == 0 || ngx_errno != NGX_ESRCH))
+        if ((!newest || w[i].generation == ngx_http_wsgi_workers->generation)
+            && ngx_http_wsgi_workers_serves(&w[i]))
         {
             n++;
         }

@@ -25,6 +25,7 @@ type settings struct {
 	events      string
 	level       string
 	noMaster    bool
+	daemon      bool
 	noModule    bool
 	module      string
 	env         []string
@@ -105,7 +106,7 @@ func allowFDs(n int) option { return func(s *settings) { s.newFDs = n } }
 
 const mainTemplate = `{{if .Module}}load_module {{.Module}};{{end}}
 {{if .User}}user {{.User}};{{end}}
-daemon off;
+daemon {{if .Daemon}}on{{else}}off{{end}};
 master_process {{if .NoMaster}}off{{else}}on{{end}};
 worker_processes {{.Workers}};
 pid {{.Dir}}/nginx.pid;
@@ -222,6 +223,7 @@ func (p *place) writeConf(t *testing.T, http string, s *settings) string {
 
 	text := render(t, mainTemplate, map[string]any{
 		"Check": check, "Module": module, "User": s.user, "NoMaster": s.noMaster,
+		"Daemon":  s.daemon,
 		"Workers": s.workers, "Dir": p.Dir, "Level": s.level, "Events": s.events,
 		"Connections": s.connections, "Sanitized": sanitized,
 		"Main": p.render(t, s.main), "HTTP": p.render(t, http),

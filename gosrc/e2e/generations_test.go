@@ -1,0 +1,360 @@
+//go:build e2e
+
+// Copyright (C) the ngx_wsgi authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Workers of several generations, of the master that started them or of
+// another one.
+
+// halfASecond is an import that others can overtake.
+const halfASecond = 500 * time.Millisecond
+
+// behindFront starts slowBackend with that import, a front that keeps its
+// connections to it, and a load on the front.
+func behindFront(t *testing.T, takes time.Duration, opts ...option) (*instance, *load) {
+	t.Helper()
+	opts = append(opts, file("app/slow_app.py", slowApp(takes, false)), workers(2), allowRespawn())
+	back := start(t, slowBackend, opts...)
+	front := start(t, frontOf(back.Sock), withoutModule(), allowFDs(16))
+	l := startPacedLoad(t, front, 6, 5*time.Millisecond)
+	l.more(100)
+	return back, l
+}
+
+// settled waits until there are the configured workers and no older ones.
+func (n *instance) settled(old []int) {
+	n.t.Helper()
+	n.wait("the workers", func() bool {
+		return len(n.workers()) == n.set.workers && !slices.ContainsFunc(old, alive)
+	})
+	n.pids = n.workers()
+	n.markFDs()
+}
+
+// Further reloads come while the workers of the first still import.
+func TestReloadDuringReload(t *testing.T) {
+	t.Parallel()
+	back, l := behindFront(t, halfASecond)
+	first := back.workers()
+	for i := range 3 {
+		imports := back.countLog("the slow part")
+		back.signal(syscall.SIGHUP)
+		back.waitLogTimes("the slow part", imports+2)
+		assert.True(t, alive(first[0]) || i > 1, "it serves until others do")
+	}
+	l.more(300)
+	back.settled(first)
+	back.waitLogTimes(pythonReady, 4)
+	back.wait("the last generation", func() bool {
+		return !slices.ContainsFunc(back.workers(), func(pid int) bool {
+			return strings.Contains(commandLine(pid), "shutting down")
+		})
+	})
+	l.more(100)
+	l.stop()
+	assert.Less(t, percentile(l.answers(), 100), halfASecond)
+}
+
+// A reload comes while an older generation has clients that stay.
+func TestReloadWhileDraining(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen, allowRespawn(), allowFDs(4))
+	old := n.workers()
+	idle, streaming := n.dial(t), n.dial(t)
+	assert.Equal(t, "plain", idle.get("/response/plain").Body)
+	streaming.request("GET", "/timing/gaps?count=30&gap=0.1")
+	streaming.head()
+	for i := range 2 {
+		n.signal(syscall.SIGHUP)
+		n.waitLogTimes(pythonReady, i+2)
+		assert.Equal(t, "plain", n.text(t, "/response/plain"))
+		n.client.CloseIdleConnections()
+	}
+	n.wait("the first worker to stop listening", func() bool { return !listens(old[0]) })
+	r := idle.get("/response/plain")
+	assert.Equal(t, "close", r.get(t, "Connection"))
+	var rest reply
+	streaming.chunks(&rest)
+	assert.True(t, rest.complete(), "%v", rest.Err)
+	require.NoError(t, streaming.Close())
+	n.settled(old)
+}
+
+// The new code cannot be imported and wsgi_check is off: the reload goes on.
+func TestReloadOfBrokenCode(t *testing.T) {
+	t.Parallel()
+	n := start(t, `
+    wsgi_python_path {{.Apps}};
+    server { listen {{.Addr}}; location / { wsgi_pass version; } location = /n { return 200 n; } }`,
+		file("apps/version.py", whichApp("one")))
+	writeFile(t, n.Apps, "version.py", "raise ValueError('a broken deploy')")
+	n.reload()
+	assert.Equal(t, 500, n.get(t, "/").Status)
+	assert.Equal(t, "n", n.text(t, "/n"))
+	n.waitLog("ValueError: a broken deploy")
+	writeFile(t, n.Apps, "version.py", whichApp("mended"))
+	n.reload()
+	assert.Equal(t, "mended", n.text(t, "/"))
+}
+
+// Workers are killed while a reload goes on: it comes to its end.
+func TestReloadAndKill(t *testing.T) {
+	t.Parallel()
+	for _, which := range []string{"new", "old"} {
+		t.Run(which, func(t *testing.T) {
+			t.Parallel()
+			n := start(t, slowBackend, file("app/slow_app.py", slowApp(halfASecond, false)),
+				workers(2), allowRespawn(), allowLog("exited on signal 9"))
+			old := n.workers()
+			n.signal(syscall.SIGHUP)
+			n.waitLogTimes("the slow part", 4)
+			victim := old[0]
+			if which == "new" {
+				victim = slices.Max(n.workers())
+			}
+			require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
+			assert.Equal(t, "plain", n.text(t, "/response/plain"))
+			n.client.CloseIdleConnections()
+			n.settled(old)
+			assert.Equal(t, "plain", n.text(t, "/response/plain"))
+		})
+	}
+}
+
+// More workers, and fewer ones.
+func TestReloadWorkerProcesses(t *testing.T) {
+	t.Parallel()
+	back, l := behindFront(t, halfASecond)
+	for _, count := range []int{3, 1, 2} {
+		back.set.workers = count
+		back.writeConf(t, slowBackend, back.set)
+		back.reload()
+		l.more(50)
+	}
+	l.stop()
+	assert.Less(t, percentile(l.answers(), 100), halfASecond)
+}
+
+// Listening sockets come and go.
+func TestReloadListen(t *testing.T) {
+	t.Parallel()
+	back, l := behindFront(t, halfASecond)
+	more := strings.Replace(slowBackend, "listen {{.Addr}};", "listen {{.Addr}}; listen {{.Addr2}};", 1)
+	for range 2 {
+		back.writeConf(t, more, back.set)
+		back.reload()
+		assert.Equal(t, "plain", dialTo(t, "tcp", back.Addr2).get("/response/plain", "Connection: close").Body)
+		back.writeConf(t, slowBackend, back.set)
+		back.reload()
+	}
+	l.stop()
+	assert.Less(t, percentile(l.answers(), 100), halfASecond)
+}
+
+// The last application goes, and comes back.
+func TestReloadWithoutApplications(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen, workers(2))
+	none := `server { listen {{.Addr}}; return 200 "none"; }`
+	n.writeConf(t, none, n.set)
+	old := n.workers()
+	n.signal(syscall.SIGHUP)
+	n.settled(old)
+	assert.Equal(t, "none", n.text(t, "/"))
+	n.writeConf(t, kitchen, n.set)
+	n.reload()
+	assert.Equal(t, "plain", n.text(t, "/response/plain"))
+}
+
+// Each worker has a socket of its own.
+func TestReloadReuseport(t *testing.T) {
+	t.Parallel()
+	conf := strings.Replace(slowBackend, "listen {{.Addr}};", "listen {{.Addr}} reuseport;", 1)
+	n := start(t, conf, file("app/slow_app.py", slowApp(halfASecond, false)), workers(2), allowRespawn())
+	l := startPacedLoad(t, n, 6, 5*time.Millisecond)
+	for range 3 {
+		l.more(50)
+		n.reload()
+	}
+	l.stop()
+	assert.Less(t, percentile(l.answers(), 100), halfASecond, "nobody waits for an import")
+}
+
+// worker_shutdown_timeout bounds what is left when the new workers serve: idle
+// connections as well as requests.
+func TestReloadShutdownTimeout(t *testing.T) {
+	t.Parallel()
+	n := start(t, "wsgi_shutdown_timeout 1s;"+kitchen,
+		mainContext("worker_shutdown_timeout 1s;"), allowRespawn())
+	old := n.workers()
+	idle, running := n.dial(t), n.dial(t)
+	assert.Equal(t, "plain", idle.get("/response/plain").Body)
+	running.request("GET", "/timing/nap/30/"+name(t))
+	n.notes(t, name(t), 1)
+	n.client.CloseIdleConnections()
+	n.signal(syscall.SIGHUP)
+	n.waitLogTimes(pythonReady, 2)
+	began := time.Now()
+	idle.needClosed()
+	running.needClosed()
+	assert.InDelta(t, 1, time.Since(began).Seconds(), 0.9)
+	n.settled(old)
+}
+
+// One of two instances behind a front quits: no request is lost on connections
+// that the front has kept, POST included.
+func TestQuitBehindFront(t *testing.T) {
+	t.Parallel()
+	conf := "wsgi_python_path {{.Apps}}; server { listen unix:{{.Sock}}; listen {{.Addr}};" +
+		" location / { wsgi_pass kitchen; } }"
+	stays, quits := start(t, conf, workers(2)), start(t, conf, workers(2))
+	front := start(t, strings.Replace(frontOf(stays.Sock), "keepalive",
+		"server unix:"+quits.Sock+"; keepalive", 1), withoutModule(), allowFDs(32),
+		allowLog("Connection refused|No such file"))
+	l := startPacedLoad(t, front, 8, 2*time.Millisecond)
+	l.more(300)
+	began := time.Now()
+	quits.quit()
+	assert.Less(t, time.Since(began), 5*time.Second)
+	l.more(300)
+	l.stop()
+}
+
+// An idle connection of an instance that quits serves one more request.
+func TestQuitIdleConnection(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen)
+	used, idle := n.dial(t), n.dial(t)
+	assert.Equal(t, "plain", used.get("/response/plain").Body)
+	assert.Equal(t, "plain", idle.get("/response/plain").Body)
+	n.over = true
+	n.signal(syscall.SIGQUIT)
+	n.wait("the worker to stop listening", func() bool { return !listens(n.pids[0]) })
+
+	used.send("POST /body/echo HTTP/1.1\nHost: a\nContent-Length: 4\n\necho")
+	r := used.reply("POST")
+	assert.Equal(t, "echo", r.Body)
+	assert.Equal(t, "close", r.get(t, "Connection"))
+	used.needClosed()
+	began := time.Now()
+	idle.needClosed()
+	assert.Less(t, time.Since(began), 3*time.Second, "it does not wait for ever")
+	assert.Equal(t, 0, n.waitExit())
+}
+
+// What connects while the new workers import is served by the old ones.
+func TestReloadNewConnections(t *testing.T) {
+	t.Parallel()
+	for _, listen := range []string{"", "reuseport", "backlog=100"} {
+		for _, accept := range []string{"off", "on"} {
+			t.Run(listen+" accept_mutex "+accept, func(t *testing.T) {
+				t.Parallel()
+				conf := strings.Replace(slowBackend, "{{.Addr}};", "{{.Addr}} "+listen+";", 1)
+				n := start(t, conf, file("app/slow_app.py", slowApp(2*time.Second, false)),
+					workers(2), allowRespawn(), eventsContext("accept_mutex "+accept+";"))
+				old := n.workers()
+				n.signal(syscall.SIGHUP)
+				n.waitLogTimes("the slow part", 4)
+				for range 20 {
+					var pids []int
+					decode(t, n.dial(t).get("/process/pid", "Connection: close").Body, &pids)
+					assert.Contains(t, old, pids[0])
+				}
+				n.settled(old)
+			})
+		}
+	}
+}
+
+// daemon starts an nginx that is one: others do not let another binary take
+// over.
+func daemon(t *testing.T, conf string, opts ...option) *instance {
+	t.Helper()
+	n := prepare(t, opts)
+	n.set.daemon = true
+	path := n.writeConf(t, conf, n.set)
+	cmd := exec.Command(the.nginx, "-p", n.Dir, "-c", path)
+	cmd.Dir = n.Dir
+	cmd.Env = append(cleanEnv(), "TMPDIR="+n.Var)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	for end := time.Now().Add(patience); n.master("nginx.pid") == 0 && time.Now().Before(end); {
+		<-time.After(10 * time.Millisecond)
+	}
+	n.adopt("nginx.pid")
+	t.Cleanup(n.finish)
+	n.waitReady()
+	return n
+}
+
+// adopt makes the master that a file names that of the instance.
+func (n *instance) adopt(file string) {
+	n.t.Helper()
+	pid := n.master(file)
+	require.NotZero(n.t, pid, file)
+	process, err := os.FindProcess(pid)
+	require.NoError(n.t, err)
+	n.cmd = &exec.Cmd{Process: process}
+	exited := make(chan struct{})
+	n.exited = exited
+	go func() {
+		for alive(pid) {
+			<-time.After(10 * time.Millisecond)
+		}
+		close(exited)
+	}()
+}
+
+func (n *instance) master(file string) int {
+	pid, _ := strconv.Atoi(strings.TrimSpace(readFile(filepath.Join(n.Dir, file))))
+	return pid
+}
+
+// Another binary takes over, as nginx's manual has it: USR2, WINCH, QUIT.  The
+// old workers serve until the new ones are ready.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	back := daemon(t, slowBackend, file("app/slow_app.py", slowApp(time.Second, false)),
+		workers(2), allowRespawn())
+	front := start(t, frontOf(back.Sock), withoutModule(), allowFDs(16))
+	l := startPacedLoad(t, front, 6, 5*time.Millisecond)
+	l.more(100)
+	old := back.workers()
+	back.signal(syscall.SIGUSR2)
+	back.waitLogTimes("the slow part", 4)
+	for range 20 {
+		var pids []int
+		decode(t, back.dial(t).get("/process/pid", "Connection: close").Body, &pids)
+		assert.Contains(t, old, pids[0])
+	}
+	back.waitLogTimes(pythonReady, 4)
+	back.signal(syscall.SIGWINCH)
+	back.wait("the old workers' end", func() bool { return !slices.ContainsFunc(old, alive) })
+	back.signal(syscall.SIGQUIT)
+	<-back.exited
+	back.adopt("nginx.pid")
+	back.settled(nil)
+	l.more(200)
+	l.stop()
+	assert.Less(t, percentile(l.answers(), 100), time.Second/2, "nobody waits for an import")
+	back.over = true
+	back.signal(syscall.SIGQUIT)
+	<-back.exited
+}
