@@ -125,11 +125,17 @@ $(LIBRARY): $(LIBRARY_SRCS) go.mod Makefile $(B)/config.mk $(B)/library.flags
 
 # Tests
 
-test: all venv  ## all fast checks and tests: check, unit, adapter, e2e
+# The last four are short forms: the long ones are make asan, fuzz and soak.
+SHORT := Input|Response|Streaming|Buffering|File|Timeout|Abort|Reload|Access|Fork
+
+test: all venv  ## all checks and tests, and a short form of fuzz and asan
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory adapter
 	@$(MAKE) --no-print-directory e2e
+	@$(MAKE) --no-print-directory tsan
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=5s
+	@$(MAKE) --no-print-directory asan-e2e RUN='$(SHORT)'
 
 unit:  ## unit tests of gosrc, with the race detector
 	$(call need,gosrc/*/*_test.go)
@@ -159,6 +165,10 @@ asan-e2e: venv
 	BUILD=asan ./configure --build-dir=$(ASAN) $$with --with-python=$(PYTHON) \
 	    --with-go=$(GO) > $(ASAN).log || { cat $(ASAN).log; exit 1; }
 	@$(MAKE) --no-print-directory B=$(ASAN) BUILD=asan e2e
+
+fuzz: $(B)/nginx/objs/Makefile  ## coverage-guided fuzzing (FUZZTIME=30s for each)
+	$(call need,ci/fuzz/seeds/*/*)
+	@$(MAKE) --no-print-directory -f ci/fuzz/Makefile
 
 asan-module tsan valgrind: $(B)/nginx/objs/Makefile  ## the module alone, under a checker
 	@ci/try-module.sh $(@:asan-module=asan)
@@ -213,5 +223,5 @@ clean:  ## remove build/
 FORCE:
 
 .PHONY: all help module nginx library test unit adapter e2e asan asan-e2e \
-    asan-module tsan valgrind \
+    asan-module tsan valgrind fuzz \
     matrix bench demo venv go-modules check lint docs install clean FORCE

@@ -31,6 +31,7 @@ forbid() {
 
 files=$(find configure Makefile .ci ngx_module include python_adapter gosrc \
              ci demo -type f ! -name '*.pyc' ! -path '*/testdata/*' \
+             ! -path '*/seeds/*' \
              2> /dev/null | LC_ALL=C sort)
 c_files=$(echo "$files" | grep '\.[ch]$')
 go_files=$(echo "$files" | grep '\.go$')
