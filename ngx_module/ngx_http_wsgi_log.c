@@ -159,12 +159,12 @@ ngx_http_wsgi_log_context(ngx_log_t *log, u_char *buf, size_t len)
     uri = block->uri;
 
     return ngx_snprintf(buf, len,
-                        ", id: %*s, client: %*s, request: \"%*s %*s\"%s",
-                        (size_t) id.len, nwsgi_data(block, id),
+                        ", client: %*s, request: \"%*s %*s\"%s, id: %*s",
                         (size_t) client.len, nwsgi_data(block, client),
                         (size_t) method.len, nwsgi_data(block, method),
                         (size_t) uri.len, nwsgi_data(block, uri),
-                        job->ctx ? "" : " (ended)");
+                        job->ctx ? "" : " (ended)",
+                        (size_t) id.len, nwsgi_data(block, id));
 }
 
 

@@ -156,8 +156,8 @@ void wsgi_thread_note(uint64_t age);
  * go, any thread: waits for a second at the most, never for the GIL.  Writes
  * into "buf", of "len" bytes, what faulthandler has to say of all threads of
  * Python, or the beginning of it; "*holder" is the identifier of the thread
- * that holds the GIL, 0 if nobody does.  The number of bytes; 0: nothing can
- * be said.
+ * that holds the GIL, 0 if nobody does.  The number of bytes; 0: the stacks
+ * cannot be had, and perhaps the holder cannot.
  */
 size_t wsgi_dump(uint64_t *holder, char *buf, size_t len);
 

@@ -18,6 +18,8 @@ import (
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/clock"
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/config"
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/log"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/pool"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/watch"
 )
 
 // python is a fake interpreter that notes its calls.  A call with a gate in
@@ -60,6 +62,13 @@ func (p *python) call(format string, args ...any) error {
 		panic("no reason")
 	}
 	return err
+}
+
+// holdAt has a call wait for the gate.
+func (p *python) holdAt(call string, gate chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.hold[call] = gate
 }
 
 func (p *python) Prepare() error         { return p.call("prepare") }
@@ -250,7 +259,7 @@ func TestLifeFromBeginningToEnd(t *testing.T) {
 func TestStartDoesNotWait(t *testing.T) {
 	f := fresh()
 	gate := make(chan struct{})
-	f.python.hold["start"] = gate
+	f.python.holdAt("start", gate)
 	require.NoError(t, f.Start())
 	assert.Equal(t, Starting, f.State())
 	close(gate)
@@ -260,7 +269,7 @@ func TestStartDoesNotWait(t *testing.T) {
 func TestPoolsRunWhileApplicationsAreImported(t *testing.T) {
 	f := fresh()
 	gate := make(chan struct{})
-	f.python.hold["load 0"] = gate
+	f.python.holdAt("load 0", gate)
 	require.NoError(t, f.Start())
 	f.python.work(0, 7)
 	assert.Equal(t, Starting, f.State())
@@ -332,7 +341,7 @@ func TestStopInterruptsRequestsAtHalfTime(t *testing.T) {
 		f.python.await("interrupt 42")
 		f.python.work(1, 0)
 	}()
-	outcome, took := f.stop(t, time.Second/8)
+	outcome, took := f.stop(t, time.Second/64)
 	assert.Equal(t, Done, outcome)
 	assert.GreaterOrEqual(t, took, 4*time.Second)
 	assert.True(t, strings.HasSuffix(f.python.made(),
@@ -342,7 +351,7 @@ func TestStopInterruptsRequestsAtHalfTime(t *testing.T) {
 func TestStuckThreadPreventsFinalization(t *testing.T) {
 	f := running(t)
 	f.python.work(1, 42)
-	outcome, took := f.stop(t, time.Second/8)
+	outcome, took := f.stop(t, time.Second/64)
 	assert.Equal(t, Undone, outcome)
 	assert.Equal(t, Stuck, f.State())
 	assert.GreaterOrEqual(t, took, 6*time.Second)
@@ -351,6 +360,42 @@ func TestStuckThreadPreventsFinalization(t *testing.T) {
 		f.python.made())
 	assert.Contains(t, f.log(), `" is still in a request of application "one", after 60.0 s`)
 	f.python.work(1, 0)
+}
+
+// A thread that was given up has had its time.
+func TestThreadsGivenUpAreNotWaitedFor(t *testing.T) {
+	f := running(t)
+	f.python.work(1, 42)
+	f.Interrupt(42, 1)
+	f.python.await("interrupt 42")
+	require.Eventually(t, func() bool { return f.clock.Pending() > 0 },
+		10*time.Second, time.Millisecond)
+	f.clock.Advance(pool.Grace)
+	assert.Contains(t, f.log(), "does not come back")
+	outcome, took := f.stop(t, 0)
+	assert.Equal(t, Undone, outcome)
+	assert.Less(t, took, time.Second)
+	assert.True(t, strings.HasSuffix(f.python.made(), "close, join, exit"), f.python.made())
+	f.python.work(1, 0)
+}
+
+// Without the GIL there is no end of Python that could be waited for.
+func TestStopWithoutTheGIL(t *testing.T) {
+	f := running(t)
+	gate := make(chan struct{})
+	f.python.holdAt("interrupt 42", gate)
+	f.python.work(1, 42)
+	f.Interrupt(42, 1)
+	f.python.await("interrupt 42")
+	f.clock.Advance(watch.Limit)
+	f.python.await("refuse")
+	assert.Contains(t, f.python.made(), "dump, drain: the GIL could not be had for 10s, refuse")
+	assert.Equal(t, Undone, f.Stop(time.Hour))
+	assert.Contains(t, f.log(), "Python cannot end without the GIL: it is waiting for requests")
+	assert.NotContains(t, f.python.made(), "join")
+	f.python.work(1, 0)
+	close(gate)
+	<-f.over
 }
 
 func TestExitThatTakesTooLong(t *testing.T) {
@@ -362,7 +407,7 @@ func TestExitThatTakesTooLong(t *testing.T) {
 		t.Run(call, func(t *testing.T) {
 			f := running(t)
 			gate := make(chan struct{})
-			f.python.hold[call] = gate
+			f.python.holdAt(call, gate)
 			outcome, took := f.stop(t, time.Second)
 			assert.Equal(t, Undone, outcome)
 			assert.GreaterOrEqual(t, took, 8*time.Second)
@@ -379,7 +424,7 @@ func TestExitThatTakesTooLong(t *testing.T) {
 func TestStopWhileImporting(t *testing.T) {
 	f := fresh()
 	gate := make(chan struct{})
-	f.python.hold["load 0"] = gate
+	f.python.holdAt("load 0", gate)
 	f.python.importer = 77
 	require.NoError(t, f.Start())
 	f.python.await("load 0")

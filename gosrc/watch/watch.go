@@ -170,7 +170,7 @@ func (w *Watch) accuse(ident uint64) {
 	what := fmt.Sprintf("the GIL could not be had for %v: ", Patience)
 	job, ok := w.pools.FindThread(holder)
 	switch {
-	case text == "":
+	case text == "" && holder == 0:
 		w.log(log.Err, what+"which thread holds it cannot be said")
 	case holder == 0:
 		w.log(log.Err, what+"no thread holds it now")

@@ -234,7 +234,10 @@ func TestWhoHoldsTheGIL(t *testing.T) {
 		{"nobody now", 0, one, `the GIL could not be had for 2s: no thread holds it now` +
 			"\nrequest 1: thread \"default-1\" meanwhile\n" +
 			"stack of thread \"default-1\" (most recent call last):\n  File \"a.py\", line 1, in f"},
-		{"not to be seen", 2, "", `the GIL could not be had for 2s: which thread holds it` +
+		{"without a stack", 1, "", `request 1: the GIL could not be had for 2s: thread` +
+			` "default-1" holds it, which runs a request of application "app:wsgi" for 60.0 s` +
+			"\nits Python stack cannot be had"},
+		{"not to be seen", 0, "", `the GIL could not be had for 2s: which thread holds it` +
 			" cannot be said"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -52,7 +52,7 @@ def open_files(environ, start_response):
             links.append(os.readlink(f"/proc/self/fd/{fd}"))
         except OSError:
             continue
-    count = sum("(deleted)" in link for link in links)
+    count = sum("(deleted)" in link and "memfd:" not in link for link in links)
     start_response("200 OK", [TEXT])
     return [b"%d" % count]
 
