@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -271,4 +273,61 @@ func TestCrashUnlisted(t *testing.T) {
 	n.fillQueue(t, 10)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 	n.waitLog(fmt.Sprintf(`wsgi: worker process %d died with [1-9] more requests in flight`, pid))
+}
+
+// Clients of a front on keep-alive connections lose what a killed worker had in
+// flight, which is in the log, and nothing else.
+func TestCrashThroughFront(t *testing.T) {
+	t.Parallel()
+	const clients, kills = 6, 3
+	back := start(t, backend, workers(2), allowRespawn(),
+		allowLog(`worker process \d+ exited on signal 9`))
+	front := start(t, frontOf(back.Sock), withoutModule(), allowFDs(clients+2))
+
+	var done atomic.Bool
+	var count atomic.Int64
+	var wg sync.WaitGroup
+	failed := make(chan string, 1000)
+	for client := range clients {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for i := 0; !done.Load(); i++ {
+				target := fmt.Sprintf("/timing/nap/0.02/%d-%d", client, i)
+				if a, err := front.try("POST", target, nil); err != nil || a.Status != 200 {
+					failed <- target
+				}
+				count.Add(1)
+			}
+		}()
+	}
+	answers := func(n int64) {
+		target := count.Load() + n
+		front.wait("answers", func() bool { return count.Load() >= target })
+	}
+	for i := range kills {
+		answers(100)
+		require.NoError(t, syscall.Kill(back.workers()[i%2], syscall.SIGKILL))
+		back.waitLogTimes(pythonReady, 2+i+1)
+	}
+	answers(100)
+	done.Store(true)
+	wg.Wait()
+	close(failed)
+	back.pids = back.workers()
+
+	log := back.log()
+	lost, unread := 0, 0
+	for target := range failed {
+		if strings.Contains(log, `died with a request in flight`) &&
+			strings.Contains(log, `request: "POST `+target+`"`) {
+			lost++
+		} else {
+			unread++ // what the worker had not read yet, it could not note
+		}
+	}
+	assert.Positive(t, lost)
+	assert.LessOrEqual(t, lost, clients*kills)
+	assert.LessOrEqual(t, unread, kills, "lost and not told")
+	t.Logf("%d requests, %d lost, %d of them not read yet", count.Load(), lost+unread, unread)
 }

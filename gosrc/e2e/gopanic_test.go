@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -77,8 +78,15 @@ var brokenLibrary = sync.OnceValues(func() (string, error) {
 	return library, nil
 })
 
-// startBroken starts nginx with it.  Imports are left to requests.
+// startBroken starts nginx with it.
 func startBroken(t *testing.T, opts ...option) *instance {
+	t.Helper()
+	conf, more := broken(t)
+	return start(t, conf, append(opts, more...)...)
+}
+
+// broken is the configuration for it.  Imports are left to requests.
+func broken(t *testing.T) (conf string, opts []option) {
 	t.Helper()
 	library, err := brokenLibrary()
 	require.NoError(t, err)
@@ -87,15 +95,15 @@ func startBroken(t *testing.T, opts ...option) *instance {
 		opts = append(opts, file(fmt.Sprintf("apps/app%d.py", i), whichApp(fmt.Sprint(i))))
 		locations += fmt.Sprintf("location = /%d { wsgi_pass app%d; }\n", i, i)
 	}
-	return start(t, `
+	return `
     wsgi_preload off;
     wsgi_pool steering threads=4;
     wsgi_python_path {{.Apps}};
     server {
         listen {{.Addr}};
-        `+locations+`
+        ` + locations + `
         location / { wsgi_use_pool steering; wsgi_pass kitchen; }
-    }`, append(opts, mainContext("wsgi_library "+library+";"), allowRespawn())...)
+    }`, append(opts, mainContext("wsgi_library "+library+";"), allowRespawn())
 }
 
 // A panic in Go is the answer 500, is in the log, and the worker is replaced
@@ -151,4 +159,32 @@ func TestGoFatal(t *testing.T) {
 			assert.Zero(t, n.countLog(`cannot be respawned`))
 		})
 	}
+}
+
+// A daemon has no terminal to write to; what Go writes is in its error log.
+func TestGoFatalDaemon(t *testing.T) {
+	t.Parallel()
+	conf, opts := broken(t)
+	set := newSettings(opts)
+	p := newPlace(t, set.files)
+	path := p.writeConf(t, conf, set)
+	require.NoError(t, os.WriteFile(path,
+		[]byte(strings.Replace(readFile(path), "daemon off;", "daemon on;", 1)), 0o644))
+	out, err := exec.Command(the.nginx, "-p", p.Dir, "-c", path).CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	log := func() string { return readFile(filepath.Join(p.Dir, "error.log")) }
+	await := func(text string) {
+		require.Eventually(t, func() bool { return strings.Contains(log(), text) },
+			patience, 10*time.Millisecond, "%s", text)
+	}
+	await("wsgi: ready after")
+	w := dialTo(t, "tcp", p.Addr)
+	w.request("POST", "/2")
+	w.needClosed()
+	await("\nfatal error: sync: unlock of unlocked mutex\n")
+	await(`request: "POST /2"`)
+	out, err = exec.Command(the.nginx, "-p", p.Dir, "-c", path, "-s", "quit").CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.Eventually(t, func() bool { return readFile(filepath.Join(p.Dir, "nginx.pid")) == "" },
+		patience, 10*time.Millisecond)
 }
