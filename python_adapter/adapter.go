@@ -63,6 +63,8 @@ import "C"
 
 import (
 	"errors"
+	"sync"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -126,10 +128,39 @@ func Runtime(host unsafe.Pointer) unsafe.Pointer {
 func (p *Python) Run(slot, pool uint32, name string) error {
 	cname := C.CString(name)
 	defer C.free(unsafe.Pointer(cname))
+	go p.reserve() // this one may have been of it
 	if C.wsgi_thread_run(C.uint32_t(slot), C.uint32_t(pool), cname) != 0 {
 		return errors.New("it could not be attached to Python")
 	}
 	return nil
+}
+
+// Room tells whether the system lets another thread start, and those that Go
+// may need besides.
+func (p *Python) Room() error {
+	if errno := C.wsgi_spare_room(1 + spare); errno != 0 {
+		return syscall.Errno(errno)
+	}
+	return nil
+}
+
+// spare is how many threads Go is to have in reserve: those that may run at a
+// time, and as many that are in C.
+const spare = 4
+
+// reserve has Go start what it lacks of them, see wsgi_spare.c.
+func (p *Python) reserve() {
+	p.reserving.Lock()
+	defer p.reserving.Unlock()
+	var group sync.WaitGroup
+	for range spare {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			C.wsgi_spare_gather(spare)
+		}()
+	}
+	group.Wait()
 }
 
 // Leave tells the thread of a slot to leave when its present job has ended.

@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"runtime"
 	"strings"
+	"sync"
 	"unsafe"
 
 	"github.com/go-python/cpy3"
@@ -36,6 +37,7 @@ type Python struct {
 	reloading bool
 	boot      *python3.PyObject // the module, while Python lives
 	sources   sources           // if reloading
+	reserving sync.Mutex
 }
 
 // New copies the configuration; nothing is started.

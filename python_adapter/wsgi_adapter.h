@@ -106,6 +106,17 @@ void wsgi_queue_refuse(void);
 int wsgi_thread_run(uint32_t slot, uint32_t pool, const char *name);
 
 /*
+ * go (wsgi_spare.c).  0, or the errno for which "n" threads cannot be started
+ * now, n <= WSGI_SPARE_MAX: tries it with threads that end at once.
+ */
+#define WSGI_SPARE_MAX  16
+
+int wsgi_spare_room(uint32_t n);
+
+/* go.  Returns when "n" threads are in this function; one group at a time. */
+void wsgi_spare_gather(uint32_t n);
+
+/*
  * go.  The thread is to leave when its present job has ended; an idle one at
  * once.  For a thread that was given up and has been replaced.
  */

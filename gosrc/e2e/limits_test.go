@@ -238,6 +238,34 @@ func TestThreadOfApplicationDenied(t *testing.T) {
 	assert.Equal(t, "started", n.text(t, "/limits/thread"))
 }
 
+// A thread that does not come back when no other can be started: the pool says
+// so, goes on with those that it has, and is whole again when it can be.
+func TestThreadsExhausted(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	n := start(t, `
+    wsgi_threads 4;
+    wsgi_pool steering threads=2;
+    wsgi_python_path {{.Apps}};
+    server {
+        listen {{.Addr}};
+        location / { wsgi_pass kitchen; }
+        location /timing/ { wsgi_timeout 400ms; wsgi_pass kitchen; }
+        location /event/ { wsgi_use_pool steering; wsgi_pass kitchen; }
+    }`, allowLog(`\[crit\].*has 3 of its 4 threads left`))
+	restore := limit(t, n.worker(), "nproc", "1")
+	assert.Equal(t, 504, n.get(t, "/timing/stubborn/"+name(t)).Status)
+	n.waitLog(`pool "default" has 3 of its 4 threads left: another cannot be started: ` +
+		`resource temporarily unavailable`)
+	for range 10 {
+		assert.Equal(t, "plain", n.text(t, "/response/plain"))
+	}
+	restore()
+	n.waitLog(`pool "default" has all its threads again`)
+	n.setEvent(t, name(t))
+	n.waitLog("has come back and left")
+}
+
 // needNoPython fails unless nginx serves what is not Python, and says of the
 // rest why it does not.
 func needNoPython(t *testing.T, n *instance, why string) {

@@ -76,6 +76,7 @@ func (p *python) Start() (string, error) { return "Python 3", p.call("start") }
 func (p *python) Load(app uint32) error  { return p.call("load %d", app) }
 func (p *python) Join()                  { _ = p.call("join") }
 func (p *python) Exit()                  { _ = p.call("exit") }
+func (p *python) Room() error            { return nil }
 func (p *python) Leave(uint32)           {}
 func (p *python) Refuse()                { _ = p.call("refuse") }
 func (p *python) Ready(failures int)     { _ = p.call("ready, %d failed", failures) }

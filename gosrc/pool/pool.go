@@ -29,12 +29,16 @@ import (
 // is enough for "finally" blocks, and the pool is one thread short meanwhile.
 const Grace = time.Second
 
-// Retry is the pause before a thread is started again that could not be: it
-// lacked memory, which more threads at once will not give back.
+// Retry is the pause before a thread is started again that could not be: the
+// system has no room for one, or it lacked memory, which more threads at once
+// will not give back.
 const Retry = time.Second
 
 // Executor is what runs and stops a thread.
 type Executor interface {
+	// Room tells whether the system lets another thread start: Go does not
+	// ask, and ends the process if it cannot have one.
+	Room() error
 	// Run makes the calling OS thread a thread of pool "pool", under "slot",
 	// and returns when it has left.
 	Run(slot, pool uint32, name string) error
@@ -72,6 +76,7 @@ type Manager struct {
 	slots  []*thread // by slot; nil: free
 	living int
 	closed bool
+	waits  bool // for Retry
 	told   bool // gone is closed
 	gone   chan struct{}
 }
@@ -211,33 +216,39 @@ func (m *Manager) fill() {
 	for i := range m.pools {
 		p := &m.pools[i]
 		want := int(m.conf.Pools[i].Threads)
-		for p.serving < want && m.start(uint32(i)) {
+		var err error
+		for p.serving < want && err == nil {
+			err = m.start(uint32(i))
 		}
-		if short := p.serving < want; short != p.short {
+		if short := err != nil; short != p.short {
 			p.short = short
-			m.complain(i, want)
+			m.complain(i, want, err)
 		}
 	}
 }
 
-func (m *Manager) complain(i int, want int) {
+func (m *Manager) complain(i int, want int, err error) {
 	name, p := m.conf.Pools[i].Name, &m.pools[i]
-	if p.short {
-		m.log.Printf(log.Crit, "pool %q has %d of its %d threads left: those"+
-			" that do not come back take all %d places", name, p.serving, want,
-			m.limit)
+	if err != nil {
+		m.log.Printf(log.Crit, "pool %q has %d of its %d threads left: %v", name,
+			p.serving, want, err)
 	} else {
 		m.log.Printf(log.Notice, "pool %q has all its threads again", name)
 	}
 }
 
-func (m *Manager) start(pool uint32) bool {
+// start starts a thread, or says why there cannot be one now.
+func (m *Manager) start(pool uint32) error {
 	slot := 0
 	for slot < len(m.slots) && m.slots[slot] != nil {
 		slot++
 	}
 	if slot == m.limit {
-		return false
+		return fmt.Errorf("those that do not come back take all %d places", m.limit)
+	}
+	if err := m.exec.Room(); err != nil {
+		m.later()
+		return fmt.Errorf("another cannot be started: %w", err)
 	}
 	if slot == len(m.slots) {
 		m.slots = append(m.slots, nil)
@@ -253,7 +264,7 @@ func (m *Manager) start(pool uint32) bool {
 	}
 	m.slots[slot] = t
 	go m.run(t)
-	return true
+	return nil
 }
 
 // run is the life of a thread.  The OS thread is never unlocked: it ends with
@@ -285,10 +296,20 @@ func (m *Manager) left(t *thread, err error) {
 	}
 	m.log.Printf(log.Err, "thread %q has ended: %v; it is started again in %v",
 		t.name, err, Retry)
+	m.later()
+}
+
+// later fills the pools after Retry.
+func (m *Manager) later() {
+	if m.waits {
+		return
+	}
+	m.waits = true
 	m.clock.AfterFunc(Retry, func() {
 		defer m.log.Guard("a pool")
 		m.mu.Lock()
 		defer m.mu.Unlock()
+		m.waits = false
 		m.fill()
 	})
 }

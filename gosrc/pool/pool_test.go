@@ -29,6 +29,7 @@ type executor struct {
 	threads map[uint32]*fakeThread
 	closed  bool
 	refuse  bool
+	full    bool // the system is
 	starts  int
 	most    int
 	drained []string
@@ -67,6 +68,21 @@ func (e *executor) Run(slot, pool uint32, name string) error {
 	}
 	delete(e.threads, slot)
 	return nil
+}
+
+func (e *executor) Room() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.full {
+		return errors.New("no room")
+	}
+	return nil
+}
+
+func (e *executor) setFull(full bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.full = full
 }
 
 func (e *executor) Leave(slot uint32) {
@@ -324,6 +340,26 @@ func slotOf(t *testing.T, f *fixture, name string) uint32 {
 	return 0
 }
 
+// A pool goes on with fewer, and is whole again when that can be.
+func TestNoRoomForAThread(t *testing.T) {
+	f := start(t, 10, 4)
+	f.exec.await(4)
+	f.exec.setFull(true)
+	f.stick(t, 0, 7)
+	f.clock.Advance(Grace)
+	assert.Contains(t, f.said.String(),
+		`pool "default" has 3 of its 4 threads left: another cannot be started: no room`)
+	f.clock.Advance(10 * Retry)
+	assert.Equal(t, 4, f.exec.starts)
+	assert.Equal(t, 1, f.clock.Pending(), "it tries again, once at a time")
+	assert.Equal(t, 1, strings.Count(f.said.String(), "no room"), "and says so once")
+
+	f.exec.setFull(false)
+	f.clock.Advance(Retry)
+	f.exec.await(5)
+	assert.Contains(t, f.said.String(), `pool "default" has all its threads again`)
+}
+
 func TestNoSlotIsLeft(t *testing.T) {
 	f := start(t, 2, 1)
 	f.exec.await(1)
@@ -421,6 +457,7 @@ func TestPanicOfAThreadIsKept(t *testing.T) {
 type panicking struct{}
 
 func (panicking) Run(uint32, uint32, string) error { panic("no reason") }
+func (panicking) Room() error                      { return nil }
 func (panicking) Leave(uint32)                     {}
 func (panicking) Drain(string, bool)               {}
 func (panicking) Job(uint32) (uint64, uint32, uint64, time.Duration) {
