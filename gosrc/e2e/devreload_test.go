@@ -108,16 +108,21 @@ func TestReloadingEdits(t *testing.T) {
 	}
 }
 
-// Editors write another file and rename it, and may do so twice in a second.
+// Editors write another file and rename it, and that of one size twice in a
+// second, which bytecode would not tell.
 func TestReloadingRenames(t *testing.T) {
 	t.Parallel()
 	n := develop(t, "import")
-	path := filepath.Join(n.Dir, "app", "parts", "inner.py")
-	for _, word := range []string{"two", "abc", "xyz"} { // of one size
+	path, temp := filepath.Join(n.Dir, "app", "parts", "inner.py"), filepath.Join(n.Dir, "app", "new")
+	require.NoError(t, os.Chmod(filepath.Dir(path), 0o777)) // for bytecode
+	second := time.Now().Add(time.Second).Truncate(time.Second)
+	for i, word := range []string{"two", "abc"} {
 		aSecondAfter(func() {
 			n.edit("parts/inner.py", "bad")
 			n.write("new", `word = "`+word+`"`)
-			require.NoError(t, os.Rename(filepath.Join(n.Dir, "app", "new"), path))
+			at := second.Add(time.Duration(i) * 100 * time.Millisecond)
+			require.NoError(t, os.Chtimes(temp, at, at))
+			require.NoError(t, os.Rename(temp, path))
 		})
 		assert.Equal(t, "one "+word, n.text(t, "/"))
 	}
@@ -217,11 +222,35 @@ func TestReloadingFinishesRequests(t *testing.T) {
 	r := running.reply("GET")
 	assert.Equal(t, "one one", r.Body)
 	running.needClosed()
+	began := time.Now()
 	out := <-later
+	assert.Less(t, time.Since(began), 5*time.Second, "unused connections hold nothing up")
 	require.NoError(t, out.err)
 	assert.Equal(t, "one two", out.Body)
 	idle.needClosed()
 	unused.needClosed()
+}
+
+// While it is tried whether the new code can be imported, nobody gets the old
+// one, on connections that were kept as well; if it cannot, everybody does.
+func TestReloadingSlowImport(t *testing.T) {
+	t.Parallel()
+	n := develop(t, "import")
+	kept := n.dial(t)
+	assert.Equal(t, "one one", kept.get("/").Body)
+	aSecondAfter(func() { n.write("parts/inner.py", "import time; time.sleep(1.5); word = 'two'") })
+	kept.needClosed()
+	began := time.Now()
+	assert.Equal(t, "one two", n.text(t, "/"))
+	assert.Greater(t, time.Since(began), time.Second)
+
+	kept = n.dial(t)
+	assert.Equal(t, "one two", kept.get("/").Body)
+	aSecondAfter(func() { n.write("parts/inner.py", "import time; time.sleep(1.5); word = 1 / 0") })
+	kept.needClosed()
+	assert.Equal(t, "one two", n.text(t, "/"))
+	kept = n.dial(t)
+	assert.Equal(t, "keep-alive", kept.get("/").get(t, "Connection"))
 }
 
 // One that takes too long holds the new code up for wsgi_shutdown_timeout.

@@ -218,6 +218,28 @@ func TestReloadShutdownTimeout(t *testing.T) {
 	n.settled(old)
 }
 
+// Connections that a worker keeps to others are none that clients would use.
+func TestReloadUpstreamConnections(t *testing.T) {
+	t.Parallel()
+	other := start(t, `server { listen {{.Addr}}; return 200 "other"; }`, withoutModule(), allowFDs(2))
+	n := start(t, `
+    wsgi_python_path {{.Apps}};
+    upstream other { server `+other.Addr+`; keepalive 2; }
+    server {
+        listen {{.Addr}};
+        location / { wsgi_pass kitchen; }
+        location /other {
+            proxy_pass http://other;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+        }
+    }`, allowRespawn(), allowFDs(1))
+	assert.Equal(t, "other", n.text(t, "/other"))
+	began := time.Now()
+	n.reload()
+	assert.Less(t, time.Since(began), 8*time.Second)
+}
+
 // One of two instances behind a front quits: no request is lost on connections
 // that the front has kept, POST included.
 func TestQuitBehindFront(t *testing.T) {
@@ -248,6 +270,7 @@ func TestQuitIdleConnection(t *testing.T) {
 	n.signal(syscall.SIGQUIT)
 	n.wait("the worker to stop listening", func() bool { return !listens(n.pids[0]) })
 
+	<-time.After(500 * time.Millisecond) // a front's request may be so late
 	used.send("POST /body/echo HTTP/1.1\nHost: a\nContent-Length: 4\n\necho")
 	r := used.reply("POST")
 	assert.Equal(t, "echo", r.Body)
@@ -332,7 +355,7 @@ func (n *instance) master(file string) int {
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	back := daemon(t, slowBackend, file("app/slow_app.py", slowApp(time.Second, false)),
-		workers(2), allowRespawn())
+		workers(2), allowRespawn(), mainContext("env ASAN_OPTIONS; env LSAN_OPTIONS;"))
 	front := start(t, frontOf(back.Sock), withoutModule(), allowFDs(16))
 	l := startPacedLoad(t, front, 6, 5*time.Millisecond)
 	l.more(100)
