@@ -125,16 +125,17 @@ $(LIBRARY): $(LIBRARY_SRCS) go.mod Makefile $(B)/config.mk $(B)/library.flags
 
 # Tests
 
-# The last four are short forms: the long ones are make asan, fuzz and soak.
+# At the end, short forms of make fuzz, soak and asan.
 SHORT := Input|Response|Streaming|Buffering|File|Timeout|Abort|Reload|Access|Fork
 
-test: all venv  ## all checks and tests, and a short form of fuzz and asan
+test: all venv  ## all checks and tests, and a short form of the long ones
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory adapter
 	@$(MAKE) --no-print-directory e2e
 	@$(MAKE) --no-print-directory tsan
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=5s
+	@$(MAKE) --no-print-directory soak SOAKTIME=30s
 	@$(MAKE) --no-print-directory asan-e2e RUN='$(SHORT)'
 
 unit:  ## unit tests of gosrc, with the race detector
@@ -169,6 +170,14 @@ asan-e2e: venv
 fuzz: $(B)/nginx/objs/Makefile  ## coverage-guided fuzzing (FUZZTIME=30s for each)
 	$(call need,ci/fuzz/seeds/*/*)
 	@$(MAKE) --no-print-directory -f ci/fuzz/Makefile
+
+# A mix of everything through a front, with reloads, kills and crashes.
+SOAKTIME := 30m
+
+soak: all venv  ## everything at once for SOAKTIME=30m, with a summary
+	$(call need,gosrc/e2e/soak_test.go)
+	$(ENV) NWSGI_SOAK=$(SOAKTIME) CGO_ENABLED=0 go test -tags e2e -count=1 -v \
+	    -timeout 0 -run '^TestSoak$$' ./gosrc/e2e/
 
 asan-module tsan valgrind: $(B)/nginx/objs/Makefile  ## the module alone, under a checker
 	@ci/try-module.sh $(@:asan-module=asan)
@@ -223,5 +232,5 @@ clean:  ## remove build/
 FORCE:
 
 .PHONY: all help module nginx library test unit adapter e2e asan asan-e2e \
-    asan-module tsan valgrind fuzz \
+    asan-module tsan valgrind fuzz soak \
     matrix bench demo venv go-modules check lint docs install clean FORCE
