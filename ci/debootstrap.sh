@@ -41,7 +41,7 @@ mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Origin: Debian' \
          'Label: Debian' | head -n 1)
 
 root=$(mktemp -d "${TMPDIR:-/tmp}/ngx_wsgi-$release.XXXXXX")
-test "${KEEP:-}" || trap 'umount -R "$root"/* 2> /dev/null || true
+test "${KEEP:-}" || trap 'umount -R "$root" 2> /dev/null || true
                           rm -rf --one-file-system "$root"' EXIT
 chmod 755 "$root"
 
@@ -50,6 +50,8 @@ debootstrap --variant=minbase "$release" "$root" "$mirror" \
     > "$root.log" 2>&1 || { tail -n 5 "$root.log"; exit 1; }
 rm -f "$root.log"
 
+# Its root is a mount point, as a machine's is: unshare --mount asks for that.
+mount --bind "$root" "$root"
 mount --bind /dev "$root/dev"
 mount -t devpts -o newinstance,ptmxmode=666 devpts "$root/dev/pts"
 mount -t tmpfs tmpfs "$root/dev/shm"
