@@ -44,6 +44,7 @@ static __thread wsgi_line_t  *wsgi_lines;
 
 static void wsgi_errors_put(wsgi_stream_e stream, const char *p, size_t len);
 static void wsgi_errors_emit(wsgi_stream_e stream);
+static void wsgi_errors_log(const char *p, size_t len);
 static wsgi_line_t *wsgi_errors_lines(void);
 static void wsgi_errors_thread_ends(void *lines);
 static int wsgi_errors_instance(PyObject *module, wsgi_stream_e stream,
@@ -130,6 +131,10 @@ wsgi_errors_put(wsgi_stream_e stream, const char *p, size_t len)
 
     line = wsgi_errors_lines();
     if (line == NULL) {
+
+        /* no memory: a piece of a line is better than none */
+
+        wsgi_errors_log(p, len);
         return;
     }
 
@@ -169,19 +174,27 @@ wsgi_errors_put(wsgi_stream_e stream, const char *p, size_t len)
 static void
 wsgi_errors_emit(wsgi_stream_e stream)
 {
-    wsgi_line_t     *line;
-    wsgi_request_t  *request;
+    wsgi_line_t  *line;
 
     if (wsgi_lines == NULL || wsgi_lines[stream].len == 0) {
         return;
     }
 
     line = &wsgi_lines[stream];
+
+    wsgi_errors_log(line->text, line->len);
+    line->len = 0;
+}
+
+
+static void
+wsgi_errors_log(const char *p, size_t len)
+{
+    wsgi_request_t  *request;
+
     request = wsgi_thread_request();
 
-    wsgi_host->log(request ? request->job : NULL, NWSGI_LOG_ERR, line->text,
-                   line->len);
-    line->len = 0;
+    wsgi_host->log(request ? request->job : NULL, NWSGI_LOG_ERR, p, len);
 }
 
 

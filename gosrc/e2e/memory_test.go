@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,9 +17,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// starved starts an nginx in which malloc() fails for pieces of 50 100 to
-// 60 000 bytes as long as the file "starve" is there.
-func starved(t *testing.T, conf string, opts ...option) *instance {
+// starved starts an nginx in which malloc() fails for pieces of "min" to "max"
+// bytes as long as the file "starve" is there.
+func starved(t *testing.T, min, max int, conf string, opts ...option) *instance {
 	t.Helper()
 	if sanitized {
 		t.Skip("a sanitizer has a malloc() of its own")
@@ -32,7 +33,7 @@ func starved(t *testing.T, conf string, opts ...option) *instance {
 	require.NoError(t, err, "%s: %s", cmd, out)
 
 	return start(t, conf, append(opts, environment("LD_PRELOAD="+library,
-		"STARVE_MIN=50100", "STARVE_MAX=60000", "STARVE_FILE="+dir+"/starve"))...)
+		fmt.Sprint("STARVE_MIN=", min), fmt.Sprint("STARVE_MAX=", max), "STARVE_FILE="+dir+"/starve"))...)
 }
 
 // starve takes the memory away until the function that is returned is called.
@@ -52,7 +53,7 @@ func (n *instance) starve(t *testing.T) (feed func()) {
 // 500, a later one cuts the response; both are told, and none is sent twice.
 func TestNoMemoryForResponse(t *testing.T) {
 	t.Parallel()
-	n := starved(t, kitchen)
+	n := starved(t, 50100, 60000, kitchen)
 	const lost = `\[error\].*wsgi: no memory for what application "kitchen" sent \(response\)` +
 		`.*Cannot allocate memory.*request: "GET `
 	require.Len(t, n.text(t, "/limits/chunk/50000"), 50000)
@@ -77,7 +78,7 @@ func TestNoMemoryForResponse(t *testing.T) {
 // No memory for what the application is to know of a request.
 func TestNoMemoryForRequest(t *testing.T) {
 	t.Parallel()
-	n := starved(t, "large_client_header_buffers 4 64k;"+kitchen,
+	n := starved(t, 50100, 60000, "large_client_header_buffers 4 64k;"+kitchen,
 		allowLog(`\[emerg\].*malloc\(5\d+\) failed \(12.*request: "GET /response/plain\?xxx`))
 	target := "/response/plain?" + strings.Repeat("x", 17000) // which the block has three times
 	require.Equal(t, "plain", n.text(t, target))
@@ -88,4 +89,16 @@ func TestNoMemoryForRequest(t *testing.T) {
 	assert.Equal(t, "plain", n.text(t, "/response/plain"))
 	feed()
 	assert.Equal(t, "plain", n.text(t, target))
+}
+
+// No memory to collect a line of print() in: what there is of it is logged.
+func TestNoMemoryForLine(t *testing.T) {
+	t.Parallel()
+	n := starved(t, 2*(1536+8), 2*(1536+8), "wsgi_threads 1;"+kitchen)
+	feed := n.starve(t)
+	assert.Equal(t, "logged", n.text(t, "/logs/streams"))
+	n.waitLog(`wsgi: .*stdout printed` + inContext)
+	feed()
+	assert.Equal(t, "logged", n.text(t, "/logs/streams"))
+	n.waitLogTimes(`wsgi: .*stdout printed`+inContext, 2)
 }

@@ -14,6 +14,7 @@
 
 
 extern void *__libc_malloc(size_t size);
+extern void *__libc_calloc(size_t n, size_t size);
 
 
 static size_t  min, max;
@@ -30,13 +31,27 @@ starve_init(void)
 }
 
 
-void *
-malloc(size_t size)
+static int
+starve(size_t size)
 {
     if (size >= min && size <= max && file[0] && access(file, F_OK) == 0) {
         errno = ENOMEM;
-        return NULL;
+        return 1;
     }
 
-    return __libc_malloc(size);
+    return 0;
+}
+
+
+void *
+malloc(size_t size)
+{
+    return starve(size) ? NULL : __libc_malloc(size);
+}
+
+
+void *
+calloc(size_t n, size_t size)
+{
+    return starve(n * size) ? NULL : __libc_calloc(n, size);
 }
