@@ -253,6 +253,19 @@ func TestReloadingSlowImport(t *testing.T) {
 	assert.Equal(t, "keep-alive", kept.get("/").get(t, "Connection"))
 }
 
+// Nobody waits for an import that hangs longer than for the next edit.
+func TestReloadingImportThatHangs(t *testing.T) {
+	t.Parallel()
+	n := develop(t, "import")
+	aSecondAfter(func() { n.write("parts/inner.py", "import time; time.sleep(60)") })
+	waits := n.later("GET", "/")
+	aSecondAfter(func() { n.edit("parts/inner.py", "two") })
+	assert.Equal(t, "one two", n.text(t, "/"))
+	out := <-waits
+	require.NoError(t, out.err)
+	assert.Contains(t, out.Body, "one ")
+}
+
 // One that takes too long holds the new code up for wsgi_shutdown_timeout.
 func TestReloadingIsBounded(t *testing.T) {
 	t.Parallel()

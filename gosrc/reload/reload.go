@@ -76,7 +76,7 @@ func (r *Reload) Run(stop <-chan struct{}) {
 			continue
 		}
 		judged = changes
-		if r.judge(stop) {
+		if r.judge(stop, changes) {
 			r.worker.Replace("its source files have changed")
 			return
 		}
@@ -96,30 +96,57 @@ func (r *Reload) pause(stop <-chan struct{}, d time.Duration) bool {
 }
 
 // judge tells whether the change may replace what runs, and logs why not.
-func (r *Reload) judge(stop <-chan struct{}) bool {
-	wrong := r.worker.Examine()
+func (r *Reload) judge(stop <-chan struct{}, changes string) bool {
+	wrong, outdated := r.worker.Examine(), false
 	if wrong == "" && r.check {
 		r.worker.Hold(true)
-		if wrong = r.try(stop); wrong != "" {
+		wrong, outdated = r.try(stop, changes)
+		if wrong != "" || outdated {
 			r.worker.Hold(false)
 		}
 	}
-	if wrong == "" {
-		return true
+	if wrong != "" && !outdated {
+		r.log(log.Err, "changed source files are refused, the old code serves on\n"+wrong)
 	}
-	r.log(log.Err, "changed source files are refused, the old code serves on\n"+wrong)
-	return false
+	return wrong == "" && !outdated
 }
 
-func (r *Reload) try(stop <-chan struct{}) string {
+// try has the applications imported.  "outdated": the worker ends, or there are
+// further changes; those who wait shall not wait for an import that hangs when
+// that has been mended.
+func (r *Reload) try(stop <-chan struct{}, changes string) (wrong string, outdated bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), r.limit)
-	defer cancel()
+	over := make(chan struct{})
 	go func() {
-		select {
-		case <-stop:
+		defer close(over)
+		defer r.log.Guard("wsgi_script_reloading")
+		if r.pauses(ctx, stop, changes) {
+			outdated = true
 			cancel()
-		case <-ctx.Done():
 		}
 	}()
-	return r.worker.Trial(ctx)
+	wrong = r.worker.Trial(ctx)
+	cancel()
+	<-over
+	return wrong, outdated
+}
+
+// pauses until "ctx" is done (false), "stop" is closed or there are other
+// changes (true).
+func (r *Reload) pauses(ctx context.Context, stop <-chan struct{}, changes string) bool {
+	for {
+		passed, timer := clock.After(r.clock, Settle)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return false
+		case <-stop:
+			timer.Stop()
+			return true
+		case <-passed:
+		}
+		if r.worker.Changes() != changes {
+			return true
+		}
+	}
 }

@@ -4,6 +4,7 @@
 package reload
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type worker struct {
 	calls                 []string
 	state, syntax, broken string
 	hangs                 bool
+	limit                 time.Duration // 0: an hour
 }
 
 func (w *worker) note(call string) {
@@ -87,7 +89,7 @@ func begin(t *testing.T, check bool, w *worker) *fixture {
 	f := &fixture{t: t, w: w, c: clock.NewFake(),
 		stop: make(chan struct{}), over: make(chan struct{})}
 	conf := &config.Config{
-		Check: check, StartTimeout: 50 * time.Millisecond, Apps: make([]config.App, 1),
+		Check: check, StartTimeout: cmp.Or(w.limit, time.Hour), Apps: make([]config.App, 1),
 	}
 	r := New(conf, w, f.c, func(_ log.Level, text string) { f.said.WriteString(text) })
 	go func() {
@@ -111,9 +113,21 @@ func (f *fixture) waits() {
 		10*time.Second, time.Millisecond)
 }
 
-func (f *fixture) look() {
-	f.pass(Interval)
-	f.pass(Settle)
+// until lets time pass until these calls have been made.
+func (f *fixture) until(calls string) {
+	f.t.Helper()
+	require.Eventually(f.t, func() bool {
+		f.c.Advance(Settle)
+		return f.w.made() == calls
+	}, 10*time.Second, time.Millisecond, calls)
+}
+
+// some lets time pass in which there is nothing to be done.
+func (f *fixture) some() {
+	for range 50 {
+		f.c.Advance(Settle)
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func (f *fixture) isOver() bool {
@@ -134,8 +148,7 @@ func (f *fixture) end() (made, said string) {
 
 func TestNothingChanges(t *testing.T) {
 	f := begin(t, true, &worker{})
-	f.look()
-	f.look()
+	f.some()
 	made, said := f.end()
 	assert.Empty(t, made)
 	assert.Empty(t, said)
@@ -143,18 +156,14 @@ func TestNothingChanges(t *testing.T) {
 
 func TestChangeReplaces(t *testing.T) {
 	f := begin(t, false, &worker{state: "a"})
-	f.look()
+	f.until("examine, replace")
 	<-f.over
-	made, _ := f.end()
-	assert.Equal(t, "examine, replace", made)
 }
 
 func TestChangeIsTried(t *testing.T) {
 	f := begin(t, true, &worker{state: "a"})
-	f.look()
+	f.until("examine, hold, trial, replace")
 	<-f.over
-	made, _ := f.end()
-	assert.Equal(t, "examine, hold, trial, replace", made)
 }
 
 func TestChangeThatGoesOnIsNotJudged(t *testing.T) {
@@ -178,32 +187,32 @@ func TestRefusedOnce(t *testing.T) {
 		{&worker{state: "a", broken: "bad"}, "examine, hold, trial, serve"},
 	} {
 		f := begin(t, true, c.w)
-		f.look()
-		f.pass(Interval)
-		f.pass(Interval)
+		f.until(c.made)
+		f.some()
 		assert.Equal(t, c.made, c.w.made(), "and not again until something changes")
 		c.w.set("b")
-		f.look()
-		made, said := f.end()
-		assert.Equal(t, c.made+", "+c.made, made)
+		f.until(c.made + ", " + c.made)
+		f.some()
+		_, said := f.end()
 		assert.Equal(t, 2, strings.Count(said, "old code serves on\nbad"))
 	}
 }
 
 func TestTrialThatHangs(t *testing.T) {
-	f := begin(t, true, &worker{state: "a", hangs: true})
-	f.look()
-	made, said := f.end()
-	assert.Equal(t, "examine, hold, trial, serve", made)
+	f := begin(t, true, &worker{state: "a", hangs: true, limit: 50 * time.Millisecond})
+	f.until("examine, hold, trial, serve")
+	f.some()
+	_, said := f.end()
 	assert.Contains(t, said, "given up")
 }
 
-func TestStopEndsATrial(t *testing.T) {
+func TestFurtherChangeEndsATrial(t *testing.T) {
 	w := &worker{state: "a", hangs: true}
 	f := begin(t, true, w)
-	f.pass(Interval)
-	f.c.Advance(Settle)
-	require.Eventually(t, func() bool { return strings.Contains(w.made(), "trial") },
-		10*time.Second, time.Millisecond)
-	f.end()
+	f.until("examine, hold, trial")
+	w.set("b")
+	f.until("examine, hold, trial, serve, examine, hold, trial")
+	_, said := f.end()
+	assert.Empty(t, said)
+	assert.Equal(t, "examine, hold, trial, serve, examine, hold, trial, serve", w.made())
 }
