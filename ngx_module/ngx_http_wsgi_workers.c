@@ -13,7 +13,7 @@
  */
 
 
-#include "ngx_http_wsgi_zone.h"
+#include "ngx_http_wsgi_module.h"
 
 #include <sys/mman.h>
 
@@ -189,8 +189,6 @@ ngx_http_wsgi_workers_set(ngx_http_wsgi_worker_e state)
 
     w->pid = ngx_pid;
     w->generation = ngx_http_wsgi_generation;
-
-    ngx_http_wsgi_zone_state(state);
 }
 
 

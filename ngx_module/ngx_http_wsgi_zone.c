@@ -336,9 +336,6 @@ ngx_http_wsgi_enter_zone(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
                       &mcf->zone->shm.name);
 
     } else {
-        ngx_http_wsgi_slot->worker = ngx_worker;
-        ngx_http_wsgi_slot->state = NGX_HTTP_WSGI_WORKER_STARTING;
-        ngx_http_wsgi_slot->started = ngx_http_wsgi_now();
         ngx_http_wsgi_slot->unlisted = 0;
 
         ngx_http_wsgi_init_flights(cycle);
@@ -411,15 +408,6 @@ ngx_http_wsgi_leave_zone(void)
 {
     if (ngx_http_wsgi_slot) {
         ngx_http_wsgi_slot->pid = 0;
-    }
-}
-
-
-void
-ngx_http_wsgi_zone_state(ngx_http_wsgi_worker_e state)
-{
-    if (ngx_http_wsgi_slot) {
-        ngx_http_wsgi_slot->state = state;
     }
 }
 

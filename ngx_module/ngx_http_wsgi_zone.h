@@ -72,9 +72,6 @@ struct ngx_http_wsgi_flight_s {
 typedef struct {
     pthread_mutex_t          alive;
     ngx_pid_t                pid;             /* 0: nobody's */
-    ngx_uint_t               worker;          /* ngx_worker */
-    ngx_http_wsgi_worker_e   state;
-    uint64_t                 started;         /* msec */
     uint64_t                 unlisted;        /* requests without an entry */
     ngx_http_wsgi_flight_t   flights[];
 } ngx_http_wsgi_slot_t;
@@ -121,9 +118,6 @@ void ngx_http_wsgi_enter_zone(ngx_cycle_t *cycle,
 
 /* The worker ends as it should: there is nothing to report. */
 void ngx_http_wsgi_leave_zone(void);
-
-/* Says of this worker how far it is. */
-void ngx_http_wsgi_zone_state(ngx_http_wsgi_worker_e state);
 
 /*
  * Looks for workers that have died since the last look, reports what they

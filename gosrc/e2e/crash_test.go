@@ -240,6 +240,20 @@ func TestCrashAfterReload(t *testing.T) {
 	assert.Equal(t, 1, n.countLog(`died with`))
 }
 
+// A worker that gives requests up because its time is over has not crashed.
+func TestCrashNotByTimeLimit(t *testing.T) {
+	t.Parallel()
+	n := start(t, "wsgi_shutdown_timeout 200ms;"+crashing, allowRespawn(),
+		mainContext("worker_shutdown_timeout 500ms;"))
+	old := n.worker()
+	n.occupy(t, 1)
+	n.signal(syscall.SIGHUP)
+	n.wait("the end of the old worker", func() bool { return !alive(old) })
+	n.waitLogTimes(pythonReady, 2)
+	time.Sleep(1500 * time.Millisecond) // the others look once a second
+	assert.Zero(t, n.countLog(`died with`))
+}
+
 // What an application has ended and nginx has not is told as such, and so is
 // what a client does not wait for any more.
 func TestCrashStages(t *testing.T) {
