@@ -177,8 +177,8 @@ func TestRecycleOnlyWorker(t *testing.T) {
 	n := start(t, recycling("wsgi_max_requests 3;"), allowRespawn())
 	old := n.worker()
 
-	nap := n.dial(t)
-	nap.request("GET", "/timing/nap/1/"+name(t))
+	long := n.dial(t)
+	long.request("GET", "/timing/occupy/"+name(t))
 	n.notes(t, name(t), 1) // the first
 	idle := n.dial(t)
 	assert.Equal(t, "plain", idle.get("/response/plain").Body)
@@ -190,8 +190,9 @@ func TestRecycleOnlyWorker(t *testing.T) {
 
 	assert.Equal(t, "plain", n.text(t, "/response/plain"), "it serves while something runs")
 	assert.Equal(t, []int{old}, n.workers())
-	r := nap.reply("GET")
-	assert.Equal(t, "slept", r.Body)
+	n.setEvent(t, name(t))
+	r := long.reply("GET")
+	assert.Equal(t, 200, r.Status)
 	assert.Equal(t, "close", r.get(t, "Connection"), "though it had begun before")
 
 	r = idle.get("/response/plain")
