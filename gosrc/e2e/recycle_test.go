@@ -184,8 +184,8 @@ func TestRecycleOnlyWorker(t *testing.T) {
 	assert.Equal(t, "plain", idle.get("/response/plain").Body)
 	last := n.dial(t)
 	assert.Equal(t, "plain", last.get("/response/plain").Body)
-	for n.countLog(drains) == 0 { // what has ended is counted when the loop wakes up
-		n.text(t, "/nginx")
+	for n.countLog(drains) == 0 { // what has ended is counted with the next request
+		n.text(t, "/response/plain")
 	}
 
 	assert.Equal(t, "plain", n.text(t, "/response/plain"), "it serves while something runs")
