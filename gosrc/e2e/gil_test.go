@@ -93,7 +93,9 @@ func TestGilStackOfMany(t *testing.T) {
 	n.setEvent(t, name(t)+"-begin")
 	need504s(t, late)
 	n.waitLog(`thread "default-1" holds it`)
+	n.waitLog(`stack of thread "default-1"|its Python stack cannot be had`)
 	n.waitLog(`line \d+, in hold_as` + inRecord + `/timing/hold_as/6/default-1`)
+	assert.Zero(t, n.countLog(`cannot be had`))
 	n.setEvent(t, name(t))
 	for _, answer := range answers {
 		out := <-answer
