@@ -256,6 +256,7 @@ ngx_http_wsgi_drain(const char *reason, ngx_uint_t flags)
     if (flags & NWSGI_DRAIN_SOON) {
         d->soon = 1;
         d->held = 1;
+        d->patience = ngx_min(d->patience, NGX_HTTP_WSGI_HOLD_IDLE);
     }
 
     if (!d->wanted) {
@@ -489,7 +490,8 @@ ngx_http_wsgi_drain_begin(ngx_http_wsgi_drain_t *d)
     d->draining = 1;
     d->began = ngx_current_msec;
     d->patience = d->quitting ? NGX_HTTP_WSGI_DRAIN_QUIT
-                              : NGX_HTTP_WSGI_DRAIN_IDLE;
+                  : d->soon ? NGX_HTTP_WSGI_HOLD_IDLE
+                  : NGX_HTTP_WSGI_DRAIN_IDLE;
 
     if (ccf->shutdown_timeout && ccf->shutdown_timeout < d->patience) {
         d->patience = ccf->shutdown_timeout;
@@ -537,11 +539,7 @@ ngx_http_wsgi_drain_busy(ngx_http_wsgi_drain_t *d)
         d->next_time = ngx_current_msec + NGX_HTTP_WSGI_DRAIN_LONG;
     }
 
-    if (d->soon) {
-        return since < NGX_HTTP_WSGI_DRAIN_LONG;
-    }
-
-    if (since >= d->patience && !alone) {
+    if (since >= d->patience && (!alone || d->soon)) {
         return 0;
     }
 
@@ -563,7 +561,9 @@ ngx_http_wsgi_drain_busy(ngx_http_wsgi_drain_t *d)
             continue;
         }
 
-        if (c[i].idle && since >= d->patience) {
+        if ((c[i].idle && since >= d->patience)
+            || (d->soon && !c[i].reusable))
+        {
             continue;
         }
 

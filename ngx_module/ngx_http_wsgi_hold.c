@@ -4,8 +4,8 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * A worker that lets clients wait, for its replacement perhaps: it accepts no
- * connections, and closes those it has as soon as they are idle, so that a
- * request that comes from now on waits in a listening socket.
+ * connections, ends those it has by "Connection: close", and after a moment
+ * closes what is idle, so that a request waits in a listening socket.
  */
 
 
@@ -13,7 +13,6 @@
 
 
 #define NGX_HTTP_WSGI_HOLD_TICK  20
-#define NGX_HTTP_WSGI_HOLD_LONG  100
 
 
 static void ngx_http_wsgi_hold_timer(ngx_event_t *ev);
@@ -77,11 +76,11 @@ ngx_http_wsgi_hold_timer(ngx_event_t *ev)
         return;
     }
 
-    /* who has connected is about to send something, or is only prepared to */
+    /* a busy client uses its connections before, and is told of their end */
 
-    (void) ngx_http_wsgi_close_idle((ngx_cycle_t *) ngx_cycle,
-                                    ngx_current_msec - hold.began
-                                    >= NGX_HTTP_WSGI_HOLD_LONG);
+    if (ngx_current_msec - hold.began >= NGX_HTTP_WSGI_HOLD_IDLE) {
+        (void) ngx_http_wsgi_close_idle((ngx_cycle_t *) ngx_cycle, 1);
+    }
 
     ngx_add_timer(ev, NGX_HTTP_WSGI_HOLD_TICK);
 }

@@ -124,6 +124,9 @@ void ngx_http_wsgi_host_drain(const char *reason, size_t len, uint32_t flags);
 
 /* _hold.c */
 
+/* What clients have to use idle connections when there is no time, msec. */
+#define NGX_HTTP_WSGI_HOLD_IDLE  300
+
 /* python, go: host->hold, see nwsgi.h */
 void ngx_http_wsgi_host_hold(uint32_t on);
 
