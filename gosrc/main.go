@@ -67,7 +67,6 @@ func newLife(conf *config.Config) (*life.Life, error) {
 		return nil, errors.New("Python has been started in this process before")
 	}
 	frugal()
-	loud()
 	openPoller()
 	return l, nil
 }
@@ -85,11 +84,4 @@ func openPoller() {
 func frugal() {
 	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
 	debug.SetGCPercent(20)
-}
-
-// loud has the process die of SIGABRT when Go's runtime gives up, after it has
-// written why to the standard error, which is nginx's error log.  By default it
-// would exit with 2, which tells nginx to start no worker in place of this one.
-func loud() {
-	debug.SetTraceback("crash")
 }

@@ -133,7 +133,7 @@ func TestGoPanic(t *testing.T) {
 }
 
 // What Go cannot recover from is written to the error log by Go itself; the
-// worker is replaced, which it would not be with Go's own exit code, and what
+// worker is replaced, which it would not be with a Go program's exit code, and what
 // was lost is told.
 func TestGoFatal(t *testing.T) {
 	t.Parallel()
