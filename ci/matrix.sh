@@ -37,24 +37,6 @@ cell() {
     fi
 }
 
-# source_of RELEASE: fetches and unpacks that release's nginx, says where it is
-source_of() {
-    dir=/usr/src/nginx-$1
-    # shellcheck disable=SC2016
-    site=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' \
-           | head -n 1)
-
-    mkdir -p "$dir/tree"
-    echo "deb-src $site $1 main" > "/etc/apt/sources.list.d/$1.list"
-    apt-get -q update > "$dir/log" 2>&1
-
-    (cd "$dir" && apt-get -q source --download-only "nginx/$1") \
-        >> "$dir/log" 2>&1 || { tail -n 5 "$dir/log" >&2; return 1; }
-
-    tar -C "$dir/tree" --strip-components=1 -xf "$dir"/nginx_*.orig.tar.*
-    echo "$dir/tree"
-}
-
 # In a Debian that has just been made: all nginx with its Python.
 inside() {
     own=$1
@@ -66,7 +48,8 @@ inside() {
 
     for release; do
         if [ "$release" != "$own" ]; then
-            tree=$(source_of "$release")
+            tree=build/nginx-$release
+            ci/nginx-source.sh "$tree" "$release"
             cell "$(nginx_of "$tree")" --with-nginx="$tree"
         fi
     done

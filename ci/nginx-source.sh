@@ -3,15 +3,17 @@
 # Copyright (C) the ngx_wsgi authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# usage: ci/nginx-source.sh DIR
+# usage: ci/nginx-source.sh DIR [RELEASE]
 #
 # Fetches the source package of Debian's nginx, with apt-get, and leaves it in
-# DIR, for --with-nginx=DIR: the package nginx-dev has headers only.  It needs
-# no root and changes nothing of the machine's apt: lists and cache are its own.
+# DIR, for --with-nginx=DIR: the package nginx-dev has headers only.  The nginx
+# is the one installed here, or that of another release of Debian.  It needs no
+# root and changes nothing of the machine's apt: lists and cache are its own.
 
 set -eu
 
-dir=${1:?usage: ci/nginx-source.sh DIR}
+dir=${1:?usage: ci/nginx-source.sh DIR [RELEASE]}
+release=${2:-}
 
 die() {
     echo "nginx-source: $*" >&2
@@ -24,9 +26,16 @@ command -v apt-get > /dev/null || die "there is no apt-get"
 command -v dpkg-source > /dev/null \
     || die "dpkg-source is not installed (Debian's package dpkg-dev)"
 
-# shellcheck disable=SC2016
-version=$(dpkg-query -W -f '${source:Version}' nginx) \
-    || die "the nginx here is not Debian's"
+set -- 'Created-By: Packages' 'Origin: Debian'
+
+if [ -n "$release" ]; then
+    package=nginx
+    set -- "$@" 'Label: Debian'
+else
+    # shellcheck disable=SC2016
+    package=nginx=$(dpkg-query -W -f '${source:Version}' nginx) \
+        || die "the nginx here is not Debian's"
+fi
 
 mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
@@ -36,8 +45,9 @@ mkdir -p "$tmp/lists/partial" "$tmp/cache"
 trap 'rm -rf "$tmp"' EXIT
 
 # shellcheck disable=SC2016
-apt-get indextargets --format 'deb-src $(REPO_URI) $(RELEASE) $(COMPONENT)' \
-    'Created-By: Packages' 'Origin: Debian' | sort -u > "$tmp/sources.list"
+apt-get indextargets \
+    --format "deb-src \$(REPO_URI) ${release:-\$(RELEASE)} \$(COMPONENT)" \
+    "$@" | sort -u > "$tmp/sources.list"
 
 apt() {
     apt-get -q -o Dir::Etc::sourcelist="$tmp/sources.list" \
@@ -47,9 +57,9 @@ apt() {
 }
 
 cd "$tmp"
-if ! apt update || ! apt source --only-source "nginx=$version"; then
+if ! apt update || ! apt source --only-source "$package"; then
     tail -n 5 "$tmp/log" >&2
-    die "the source of nginx $version cannot be had"
+    die "the source of $package${release:+ of $release} cannot be had"
 fi
 
 rmdir "$dir"
