@@ -49,8 +49,12 @@ inside() {
     for release; do
         if [ "$release" != "$own" ]; then
             tree=build/nginx-$release
-            ci/nginx-source.sh "$tree" "$release"
-            cell "$(nginx_of "$tree")" --with-nginx="$tree"
+            if ci/nginx-source.sh "$tree" "$release"; then
+                cell "$(nginx_of "$tree")" --with-nginx="$tree"
+            else
+                echo "matrix: the nginx of $release, its source: FAILED"
+                failed=1
+            fi
         fi
     done
 }
