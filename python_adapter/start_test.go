@@ -227,7 +227,7 @@ func TestFaultInC(t *testing.T) {
 		require.ErrorAs(t, err, &exit)
 		assert.Equal(t, "signal: segmentation fault", strings.TrimSuffix(exit.Error(), " (core dumped)"))
 		assert.Regexp(t, `^wsgi: process \d+ got signal 11; Python's threads:\n`+
-			`Current thread 0x[0-9a-f]{16} \(most recent call first\):\n`+
+			`Current thread 0x[0-9a-f]{16}( \[.*\])? \(most recent call first\):\n`+
 			`  File ".*/ctypes/__init__\.py", line \d+ in string_at\n`, out)
 		assert.NotContains(t, out, "goroutine")
 	}
