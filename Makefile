@@ -148,7 +148,7 @@ adapter: venv  ## tests of python_adapter, without nginx
 
 e2e: all venv  ## tests with a real nginx
 	$(call need,gosrc/e2e/*_test.go)
-	$(ENV) CGO_ENABLED=0 go test -tags e2e -count=1 -timeout 30m \
+	$(ENV) CGO_ENABLED=0 go test -tags e2e -count=1 -timeout 60m \
 	    $(if $(RUN),-run '$(RUN)') ./gosrc/e2e/...
 
 # In a directory of its own.  If nginx's sources can be had, nginx is built like
