@@ -72,6 +72,7 @@ var brokenLibrary = sync.OnceValues(func() (string, error) {
 	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-buildvcs=false", "-trimpath",
 		"-overlay", changed+".json", "-o", library, "./gosrc")
 	cmd.Dir = root
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=1") // the tests are built without
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
