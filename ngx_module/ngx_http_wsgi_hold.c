@@ -59,6 +59,7 @@ ngx_http_wsgi_hold(void)
 
     if (on && hold.timer.handler == NULL) {
         hold.timer.handler = ngx_http_wsgi_hold_timer;
+        hold.timer.data = &hold;        /* nginx's debug log looks there */
         hold.timer.log = ngx_cycle->log;
         hold.timer.cancelable = 1;
         hold.began = ngx_current_msec;

@@ -41,8 +41,9 @@ type descriptors map[string]int
 var inode = regexp.MustCompile(`\[\d+\]`)
 
 // openFDs describes the descriptors of a process.  Sockets of clients are told
-// from listening ones, the numbers of the others do not matter.  Libffi, which
-// is ctypes', keeps itself open, to map its trampolines from.
+// from listening ones, the numbers of the others do not matter.  What Python has
+// open from its start is left out, since it may start late: wsgi_dump.c's memfd,
+// and libffi, which keeps itself open to map ctypes' trampolines from.
 func openFDs(pid int) descriptors {
 	listening := listeningInodes(pid)
 	found := descriptors{}
@@ -50,7 +51,8 @@ func openFDs(pid int) descriptors {
 		switch {
 		case strings.HasPrefix(link, "socket:") && listening[link]:
 			found["listening socket"]++
-		case strings.Contains(link, "/libffi.so."):
+		case strings.Contains(link, "/libffi.so."),
+			strings.Contains(link, "memfd:ngx_wsgi stacks"):
 		default:
 			found[inode.ReplaceAllString(link, "")]++
 		}
