@@ -67,7 +67,12 @@ cat > "$dir/suppressions" <<END
 }
 END
 
+# A single process that root starts stays root's, and has to be told so.
+user=
+test "$(id -u)" -ne 0 || user='user root;'
+
 cat > "$dir/nginx.conf" <<END
+$user
 load_module $dir/module.so;
 wsgi_library $dir/libngx_wsgi.so;
 daemon off;
