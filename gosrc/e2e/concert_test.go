@@ -260,7 +260,7 @@ func TestFilters(t *testing.T) {
             wsgi_pass kitchen;
         }
         location /gzip/ { gzip on; gzip_types text/plain; gzip_vary on; rewrite ^/gzip(.*) $1 break; wsgi_pass kitchen; }
-        location /slow/ { limit_rate 40k; rewrite ^/slow(.*) $1 break; wsgi_pass kitchen; }
+        location /slow/ { limit_rate 20k; rewrite ^/slow(.*) $1 break; wsgi_pass kitchen; }
     }`)
 	assert.Equal(t, "replaced", n.text(t, "/sub/response/plain"))
 	a := n.get(t, "/gzip/response/big?size=100000&count=20", "Accept-Encoding: gzip")

@@ -120,9 +120,7 @@ func TestRecycleReuseport(t *testing.T) {
 	n := start(t, recycling("wsgi_max_requests 20;"+server(`listen {{.Addr2}} reuseport;`)),
 		workers(2), allowRespawn())
 	n.Addr = n.Addr2
-	held := n.dial(t) // keeps its worker from its end
-	first := held.get("/who").Body
-	n.use(t, first)
+	held, first := n.drainOne(t)
 	began, taken := time.Now(), 0
 	for range 50 {
 		if n.who(t) == first {
@@ -138,9 +136,7 @@ func TestRecycleReuseport(t *testing.T) {
 func TestRecycleAcceptMutex(t *testing.T) {
 	t.Parallel()
 	n := start(t, recycling("wsgi_max_requests 20;"), workers(2), allowRespawn(), acceptMutex())
-	held := n.dial(t) // keeps its worker from its end
-	first := held.get("/who").Body
-	n.use(t, first)
+	held, first := n.drainOne(t)
 	n.leaves(t, first)
 	for range 300 {
 		assert.NotEqual(t, first, n.who(t))
@@ -216,9 +212,7 @@ func TestRecycleNewConnections(t *testing.T) {
     server { listen {{.Addr2}}; location / { wsgi_pass slow_app; } }`),
 		file("app/slow_app.py", slowApp(2*time.Second, false)), workers(2), allowRespawn(),
 		allowLog(`exited on signal 9`))
-	held := n.dial(t) // keeps its worker from its end
-	first := held.get("/who").Body
-	n.use(t, first)
+	held, first := n.drainOne(t)
 	n.leaves(t, first)
 	second := n.who(t)
 
@@ -287,17 +281,27 @@ func (n *instance) kill(t *testing.T, pid string) {
 	require.NoError(t, syscall.Kill(number, syscall.SIGKILL))
 }
 
-// use asks a worker until one drains.
-func (n *instance) use(t *testing.T, pid string) {
+// drainOne asks a worker, of two, until it drains, and returns its process id
+// and an idle connection that keeps it from its end.
+func (n *instance) drainOne(t *testing.T) (*wire, string) {
 	t.Helper()
-	n.wait("a worker to drain", func() bool {
+	for to := map[string]*wire{}; ; {
 		w := n.dial(t)
-		defer w.abort()
-		if r := w.get("/who"); r.Body == pid && r.get(t, "Connection") != "close" {
-			w.get("/response/plain")
+		pid := w.get("/who").Body
+		held := to[pid]
+		if held == nil {
+			to[pid] = w
+			continue
 		}
-		return n.countLog(drains) > 0
-	})
+		closed := false
+		n.wait("a worker to drain", func() bool {
+			if !closed {
+				closed = w.get("/response/plain").get(t, "Connection") == "close"
+			}
+			return n.countLog(drains) > 0
+		})
+		return held, pid
+	}
 }
 
 // who tells the worker that takes a new connection.
@@ -313,9 +317,7 @@ func TestRecycleKilled(t *testing.T) {
 	t.Parallel()
 	n := start(t, recycling("wsgi_max_requests 5;"), workers(2), allowRespawn(),
 		allowLog(`exited on signal 9`))
-	held := n.dial(t) // keeps its worker from its end
-	first := held.get("/who").Body
-	n.use(t, first)
+	_, first := n.drainOne(t)
 	n.kill(t, first)
 	for n.countLog(drains) < 4 {
 		assert.Equal(t, "plain", n.text(t, "/response/plain", "Connection: close"))
