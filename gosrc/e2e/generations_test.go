@@ -24,7 +24,7 @@ import (
 // another one.
 
 // halfASecond is an import that others can overtake.
-const halfASecond = 500 * time.Millisecond
+var halfASecond = time.Duration(slack()) * 500 * time.Millisecond
 
 // behindFront starts slowBackend with that import, a front that keeps its
 // connections to it, and a load on the front.
