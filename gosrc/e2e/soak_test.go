@@ -6,11 +6,14 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
+	"io"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"regexp"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -65,6 +68,10 @@ type soak struct {
 	ends  []time.Time // of workers, by a signal
 	fails []soakFailure
 	count map[string]int
+
+	read  int64 // bytes of the back's log, which grows by 100 MB in 15 minutes
+	ready int   // times that a worker was, in these
+	lost  []string
 }
 
 // soakFailure is a request that did not get its answer.
@@ -142,7 +149,8 @@ func (s *soak) once(kind soaker, c *soakClient, calm bool) {
 // storm reloads the instance and ends workers of it, by turns.
 func (s *soak) storm(until time.Time) {
 	for turn := 0; time.Now().Before(until); turn++ {
-		ready := s.back.countLog(pythonReady)
+		s.readLog()
+		ready := s.ready
 		switch turn % 3 {
 		case 0:
 			s.back.reload()
@@ -151,15 +159,41 @@ func (s *soak) storm(until time.Time) {
 			s.end("kill", func() {
 				require.NoError(s.t, syscall.Kill(s.back.workers()[0], syscall.SIGKILL))
 			})
-			s.back.waitLogTimes(pythonReady, ready+1)
+			s.waitReady(ready + 1)
 		default:
 			s.end("crash", func() {
 				_, _ = http.Post(s.back.url("/process/fault/soak"), "text/plain", nil)
 			})
-			s.back.waitLogTimes(pythonReady, ready+1)
+			s.waitReady(ready + 1)
 		}
 		time.Sleep(2 * time.Second) // in which all is as usual
 	}
+}
+
+// readLog looks at what has come to the back's log since it did so last.
+func (s *soak) readLog() {
+	log, err := os.Open(filepath.Join(s.back.Dir, "error.log"))
+	require.NoError(s.t, err)
+	defer log.Close()
+	text, err := io.ReadAll(io.NewSectionReader(log, s.read, math.MaxInt64-s.read))
+	require.NoError(s.t, err)
+	text = text[:bytes.LastIndexByte(text, '\n')+1]
+	s.read += int64(len(text))
+	for _, line := range strings.Split(string(text), "\n") {
+		if strings.Contains(line, "died with a request in flight") {
+			s.lost = append(s.lost, line)
+		}
+		if strings.Contains(line, pythonReady) {
+			s.ready++
+		}
+	}
+}
+
+func (s *soak) waitReady(times int) {
+	s.back.wait("a worker to be ready", func() bool {
+		s.readLog()
+		return s.ready >= times
+	})
 }
 
 func (s *soak) count1(what string) {
@@ -184,15 +218,13 @@ func (s *soak) judge() {
 	for _, what := range []string{"reload", "kill", "crash"} {
 		assert.Positive(s.t, s.count[what], what)
 	}
-	assert.Equal(s.t, s.count["crash"], s.back.countLog(`with a request in flight.*/process/fault/soak`))
+	s.readLog()
+	assert.Equal(s.t, s.count["crash"], s.told("/process/fault/soak"))
 
-	log := s.back.log()
 	reported := 0
 	excused := map[string]int{}
 	for _, f := range s.fails {
-		if regexp.MustCompile("died with a request in flight.*" + f.id).MatchString(log) {
-			reported++
-		}
+		reported += s.told(f.id)
 		if !f.calm && !f.safe && s.hit(f) {
 			excused[f.kind]++
 			continue
@@ -201,6 +233,16 @@ func (s *soak) judge() {
 	}
 	s.t.Logf("requests and events: %v", s.count)
 	s.t.Logf("in flight when a worker ended: %v, %d of them in its report", excused, reported)
+}
+
+// told counts the requests in reports that have this in their line.
+func (s *soak) told(what string) (times int) {
+	for _, line := range s.lost {
+		if strings.Contains(line, what) {
+			times++
+		}
+	}
+	return times
 }
 
 // hit says that a worker ended between the two ends of a request.
