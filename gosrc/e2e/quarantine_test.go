@@ -116,7 +116,7 @@ func TestQuarantine(t *testing.T) {
 		t.Run(endpoint, func(t *testing.T) {
 			t.Parallel()
 			n := start(t, quarantine, allowFDs(2)) // those of "recv"
-			need504(t, n, "/timing/"+endpoint, 500*time.Millisecond)
+			require.Equal(t, 504, n.get(t, "/timing/"+endpoint).Status)
 			n.waitLog(`wsgi:   File ".*/kitchen/timing\.py", line \d+, in \w+` + inRecord + `/timing/` + endpoint)
 			if replaced {
 				n.waitLog(`\[warn\].*thread "default-\d" does not come back`)
