@@ -39,8 +39,10 @@ const soakBack = `
 // soakFront tries again what it may, and buffers no response, so that slow
 // clients are those of the WSGI instance.
 func soakFront(stormy, calm string) string {
+	// What may be tried again is tried until none of the connections that are
+	// kept can be one to a worker that has just been killed.
 	server := func(sock string) string {
-		return strings.Repeat("server unix:"+sock+" max_fails=0; ", 3)
+		return strings.Repeat("server unix:"+sock+" max_fails=0; ", 20)
 	}
 	return `
     upstream stormy { ` + server(stormy) + ` keepalive 16; }
@@ -229,7 +231,8 @@ func (s *soak) judge() {
 			excused[f.kind]++
 			continue
 		}
-		assert.Fail(s.t, "a request failed", "%+v", f)
+		assert.Fail(s.t, "a request failed", "%s %s, calm %v, for %v: %v",
+			f.kind, f.id, f.calm, f.ended.Sub(f.began), f.err)
 	}
 	s.t.Logf("requests and events: %v", s.count)
 	s.t.Logf("in flight when a worker ended: %v, %d of them in its report", excused, reported)
