@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -159,7 +160,11 @@ func (s *soak) storm(until time.Time) {
 			s.count1("reload")
 		case 1:
 			s.end("kill", func() {
-				require.NoError(s.t, syscall.Kill(s.back.workers()[0], syscall.SIGKILL))
+				pid := s.back.workers()[0]
+				require.NoError(s.t, syscall.Kill(pid, syscall.SIGKILL))
+				s.back.wait("the killed to be gone, with its connections", func() bool {
+					return !slices.Contains(s.back.workers(), pid)
+				})
 			})
 			s.waitReady(ready + 1)
 		default:
