@@ -131,6 +131,23 @@ func TestGilHeldByAnotherThread(t *testing.T) {
 	assert.Equal(t, "held", (<-held).Body)
 }
 
+// Nobody's time is over, and there is no limit to be over: who holds it is told
+// all the same, and is left alone.
+func TestGilStackWithoutLimits(t *testing.T) {
+	t.Parallel()
+	n := start(t, "wsgi_timeout 0;"+kitchen)
+	held := n.later("GET", "/timing/hold_the_gil/12")
+	n.waitLog(`the GIL could not be had for 5s: thread "default-\d" holds it.*` + inRecord)
+	n.waitLog(`line \d+, in hold_the_gil` + inRecord)
+	needNginx(t, n)
+	out := <-held
+	require.NoError(t, out.err)
+	assert.Equal(t, "held", out.Body)
+	n.waitLog(`\[notice\].* the GIL could be had after`)
+	assert.Equal(t, 1, n.countLog("holds it"))
+	assert.Equal(t, "plain", n.text(t, "/response/plain"))
+}
+
 // It does not come back.  Who runs has a 504 in time, and nginx answers; who
 // waits in the queue has a 503 when the worker is given up, which is replaced
 // and does not take long to end.

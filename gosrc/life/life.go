@@ -92,7 +92,7 @@ func New(conf *config.Config, slots int, python Python, c clock.Clock,
 	l.imports = newImports(c, conf.StartTimeout, l.endImport)
 	l.pools = pool.New(conf, slots, python, c, logger)
 	l.watch = watch.New(conf, visitor{python, l.gate}, l.pools, c, logger)
-	l.sampler = watch.NewSampler(visitor{python, l.gate}, l.pools.Running, c)
+	l.sampler = watch.NewSampler(visitor{python, l.gate}, l.pools.Running, l.watch, c)
 	l.reload = reload.New(conf, visitor{python, l.gate}, c, logger)
 	return l
 }
@@ -211,7 +211,7 @@ func (l *Life) endImport(app uint32, ident uint64, why string) {
 	defer l.log.Guard("an import")
 	text := ""
 	l.gate.visit(func() {
-		l.watch.Patiently(ident, func() {
+		l.watch.Patiently(ident, watch.Orders, func() {
 			text = l.python.EndImport(app, ident, why)
 		})
 	})

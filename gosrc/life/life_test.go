@@ -388,7 +388,7 @@ func TestStopWithoutTheGIL(t *testing.T) {
 	f.python.work(1, 42)
 	f.Interrupt(42, 1)
 	f.python.await("interrupt 42")
-	f.clock.Advance(watch.Limit)
+	f.clock.Advance(watch.Orders.Lose)
 	assert.Contains(t, f.python.made(), "dump, drain: the GIL could not be had for 10s, refuse")
 	assert.Equal(t, Undone, f.Stop(time.Hour))
 	assert.Contains(t, f.log(), "Python cannot end without the GIL: it is waiting for requests")

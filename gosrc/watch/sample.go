@@ -21,16 +21,21 @@ type Witness interface {
 	Note(age time.Duration)
 }
 
-// Sampler has that noted, as long as there are such requests.
+// Sampler has that noted, as long as there are such requests.  Who looks needs
+// the GIL, so it is told as well if that cannot be had while no limit of a
+// request passes.
 type Sampler struct {
 	witness Witness
 	running func() []pool.Job
+	watch   *Watch
 	clock   clock.Clock
 }
 
 // NewSampler returns one that has not begun to look.
-func NewSampler(witness Witness, running func() []pool.Job, c clock.Clock) *Sampler {
-	return &Sampler{witness, running, c}
+func NewSampler(witness Witness, running func() []pool.Job, w *Watch,
+	c clock.Clock) *Sampler {
+
+	return &Sampler{witness, running, w, c}
 }
 
 // Run looks until "stop" is closed.  The caller has locked its OS thread, which
@@ -46,7 +51,7 @@ func (s *Sampler) Run(stop <-chan struct{}) {
 		}
 		for _, job := range s.running() {
 			if job.Age >= Long {
-				s.witness.Note(Long)
+				s.watch.Patiently(0, Looks, func() { s.witness.Note(Long) })
 				break
 			}
 		}

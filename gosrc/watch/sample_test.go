@@ -25,7 +25,8 @@ func TestSamplerLooksAtLongRequests(t *testing.T) {
 	looks := make(chan []pool.Job)
 	notes := make(witness)
 	stop, ended := make(chan struct{}), make(chan struct{})
-	sampler := NewSampler(notes, func() []pool.Job { return <-looks }, fake)
+	w := New(nil, nil, nil, fake, nil)
+	sampler := NewSampler(notes, func() []pool.Job { return <-looks }, w, fake)
 	go func() {
 		defer close(ended)
 		sampler.Run(stop)
@@ -53,4 +54,41 @@ func TestSamplerLooksAtLongRequests(t *testing.T) {
 	close(stop)
 	<-ended
 	assert.Zero(t, fake.Pending())
+}
+
+// The GIL is away, and no request has a limit that would pass: the log says so,
+// and after a long time it is a deadlock.
+func TestSamplerMissesTheGIL(t *testing.T) {
+	f := start(t)
+	f.python.holder = 1
+	notes := make(witness)
+	stop, ended := make(chan struct{}), make(chan struct{})
+	running := func() []pool.Job { return []pool.Job{{Serial: 1, Age: Long}} }
+	sampler := NewSampler(notes, running, f.Watch, f.clock)
+	go func() {
+		defer close(ended)
+		sampler.Run(stop)
+	}()
+	waits := func(timers int) {
+		require.Eventually(t, func() bool { return f.clock.Pending() == timers },
+			10*time.Second, time.Millisecond)
+	}
+	waits(1)
+	f.clock.Advance(Long)
+	waits(2)
+	f.clock.Advance(Looks.Accuse - 1)
+	assert.Empty(t, f.log())
+	f.clock.Advance(1)
+	assert.Contains(t, f.log(), `request 1: the GIL could not be had for 5s: thread "default-1"`)
+	f.clock.Advance(Looks.Lose - Looks.Accuse - 1)
+	assert.Empty(t, f.python.drains())
+	f.clock.Advance(1)
+	assert.Equal(t, []string{"the GIL could not be had for 5m0s, soon: true", "refused"},
+		f.python.drains())
+	assert.True(t, f.Lost())
+	<-notes
+	waits(1)
+	assert.False(t, f.Lost())
+	close(stop)
+	<-ended
 }

@@ -4,10 +4,11 @@
 // Package watch interrupts requests that nginx has given up.
 //
 // nginx's loop posts the order and goes on; one goroutine carries the orders
-// out, one after another, because each has to wait for the GIL.  If the GIL
-// cannot be had, nothing of Python runs.  The log then says which thread holds
-// it and where that is, as another process can see it; and if it does not come
-// back, the worker is replaced.
+// out, one after another, because each has to wait for the GIL.  Another looks
+// where requests are that run for long, which needs it, too.  If the GIL cannot
+// be had, nothing of Python runs.  The log then says which thread holds it and
+// where that is, as another process can see it; and if it does not come back,
+// the worker is replaced.
 package watch
 
 import (
@@ -21,13 +22,21 @@ import (
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/pool"
 )
 
-// Patience is how long it may take to get the GIL before the log says who has
-// it.  Python's threads hand it over every 5 ms if asked to, so seconds mean
-// that C code keeps it, or that the machine is very busy.
-const Patience = 2 * time.Second
+// Patience is how long it may take to get the GIL: before the log says who has
+// it, and before the worker is given up and replaced.  Python's threads hand it
+// over every 5 ms if asked to, so seconds mean that C code keeps it, or that the
+// machine is very busy.
+type Patience struct {
+	Accuse, Lose time.Duration
+}
 
-// Limit is how long it may take before the worker is given up and replaced.
-const Limit = 10 * time.Second
+var (
+	// Orders is the patience of who has to end something whose time is over.
+	Orders = Patience{2 * time.Second, 10 * time.Second}
+	// Looks is that of who only looks: no limit of anybody's has passed, so
+	// what C code does may be meant to take long, but a deadlock does not end.
+	Looks = Patience{5 * time.Second, 5 * time.Minute}
+)
 
 // Python is the interpreter as the watch sees it.
 type Python interface {
@@ -62,11 +71,12 @@ type Watch struct {
 	clock clock.Clock
 	log   log.Logger
 
-	mu     sync.Mutex
-	orders []order
-	spare  []order // the other of two slices that take turns
-	lost   int     // calls that have waited for the GIL beyond Limit, and do
-	wake   chan struct{}
+	mu      sync.Mutex
+	orders  []order
+	spare   []order // the other of two slices that take turns
+	lost    int     // calls that have waited for the GIL too long, and do
+	accused bool    // a call that waits has said who holds it
+	wake    chan struct{}
 }
 
 type order struct {
@@ -129,7 +139,7 @@ func (w *Watch) carryOut(o order) {
 		return
 	}
 	raised := false
-	w.Patiently(job.Ident, func() {
+	w.Patiently(job.Ident, Orders, func() {
 		raised = w.exec.Interrupt(job.Slot, job.Serial, o.reason)
 	})
 	if raised {
@@ -138,39 +148,57 @@ func (w *Watch) carryOut(o order) {
 }
 
 // call is one that has to have the GIL.  Guarded by the watch's lock.
-type call struct{ lost, over bool }
+type call struct{ accuser, lost, over bool }
 
 // Patiently calls "f", which has to have the GIL, on behalf of the thread
-// "ident".  If that takes too long, see Patience and Limit.
-func (w *Watch) Patiently(ident uint64, f func()) {
+// "ident", or of none (0).  If that takes too long, see Patience.
+func (w *Watch) Patiently(ident uint64, patience Patience, f func()) {
 	begin := w.clock.Now()
-	late := w.clock.AfterFunc(Patience, func() {
-		defer w.log.Guard("the watch")
-		w.accuse(ident)
-	})
 	c := &call{}
-	limit := w.clock.AfterFunc(Limit, func() {
+	late := w.clock.AfterFunc(patience.Accuse, func() {
 		defer w.log.Guard("the watch")
-		w.lose(c)
+		w.accuse(c, ident, patience.Accuse)
 	})
+	limit := w.clock.AfterFunc(patience.Lose, func() {
+		defer w.log.Guard("the watch")
+		w.lose(c, patience.Lose)
+	})
+	defer func() { // also if f panics
+		late.Stop()
+		limit.Stop()
+		if w.regain(c) {
+			w.log.Printf(log.Notice, "the GIL could be had after %.1f s",
+				w.clock.Now().Sub(begin).Seconds())
+		}
+	}()
 	f()
-	if !late.Stop() {
-		w.log.Printf(log.Notice, "the GIL could be had after %.1f s",
-			w.clock.Now().Sub(begin).Seconds())
+}
+
+// accuse says who holds the GIL, once while it is away, and what the thread
+// does that is to have it.
+func (w *Watch) accuse(c *call, ident uint64, after time.Duration) {
+	first, waits := w.isLate(c)
+	if !waits {
+		return
 	}
-	if !limit.Stop() {
-		w.regain(c)
+	holder, text := w.exec.Dump()
+	seen := parseStacks(text)
+	what := fmt.Sprintf("the GIL could not be had for %v: ", after)
+	if first {
+		w.accuseHolder(holder, seen, what)
+		what = ""
+	}
+	job, ok := w.pools.FindThread(ident)
+	if ok && ident != holder && text != "" {
+		w.exec.Record(job.Serial, log.Err, fmt.Sprintf("%sthread %q meanwhile%s",
+			what, job.Thread, seen.of(ident, job.Thread)))
 	}
 }
 
-// accuse says who holds the GIL, and what the thread does that is to have it.
-func (w *Watch) accuse(ident uint64) {
-	holder, text := w.exec.Dump()
-	seen := parseStacks(text)
-	what := fmt.Sprintf("the GIL could not be had for %v: ", Patience)
+func (w *Watch) accuseHolder(holder uint64, seen stacks, what string) {
 	job, ok := w.pools.FindThread(holder)
 	switch {
-	case text == "" && holder == 0:
+	case len(seen) == 0 && holder == 0:
 		w.log(log.Err, what+"which thread holds it cannot be said")
 	case holder == 0:
 		w.log(log.Err, what+"no thread holds it now")
@@ -181,35 +209,49 @@ func (w *Watch) accuse(ident uint64) {
 			" runs a request of application %q for %.1f s%s", what, job.Thread,
 			w.conf.AppName(job.App), job.Age.Seconds(), seen.of(holder, job.Thread)))
 	}
-	if job, ok = w.pools.FindThread(ident); ok && ident != holder && text != "" {
-		w.exec.Record(job.Serial, log.Err, fmt.Sprintf("thread %q meanwhile%s",
-			job.Thread, seen.of(ident, job.Thread)))
+}
+
+// isLate notes that a call takes too long, if it waits still, and tells whether
+// it is the first one now.
+func (w *Watch) isLate(c *call) (first, waits bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.over {
+		return false, false
 	}
+	c.accuser = !w.accused
+	w.accused = true
+	return c.accuser, true
 }
 
 // lose gives this worker up, unless the GIL could be had meanwhile.
-func (w *Watch) lose(c *call) {
+func (w *Watch) lose(c *call, after time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if !c.over {
 		c.lost = true
 		w.lost++
-		w.exec.Drain(fmt.Sprintf("the GIL could not be had for %v", Limit), true)
+		w.exec.Drain(fmt.Sprintf("the GIL could not be had for %v", after), true)
 		w.exec.Refuse()
 	}
 }
 
-func (w *Watch) regain(c *call) {
+// regain ends a call, and tells whether it was the one that has accused.
+func (w *Watch) regain(c *call) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c.over = true
 	if c.lost {
 		w.lost--
 	}
+	if c.accuser {
+		w.accused = false
+	}
+	return c.accuser
 }
 
-// Lost tells whether the GIL cannot be had, and could not for longer than
-// Limit.
+// Lost tells whether the GIL cannot be had, and could not for so long that the
+// worker was given up.
 func (w *Watch) Lost() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -196,7 +196,7 @@ Thread 0x00000002 (most recent call first):
   File "/app/two.py", line 9 in hold
   File "/app/two.py", line 5 in application
 `
-	f.clock.Advance(Patience - 1)
+	f.clock.Advance(Orders.Accuse - 1)
 	assert.Empty(t, f.log())
 	f.clock.Advance(1)
 	assert.Equal(t, `request 2: the GIL could not be had for 2s: thread "default-2"`+
@@ -208,7 +208,7 @@ request 1: thread "default-1" meanwhile
 stack of thread "default-1" (most recent call last):
   File "/app/one.py", line 3, in application
   File "/app/one.py", line 7, in lock`, f.log())
-	f.clock.Advance(Patience)
+	f.clock.Advance(Orders.Accuse)
 	f.python.gil.Unlock()
 	assert.Equal(t, uint64(1), <-f.python.told)
 	assert.Contains(t, f.log(), "\nthe GIL could be had after 4.0 s")
@@ -243,7 +243,7 @@ func TestWhoHoldsTheGIL(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := stuck(t)
 			f.python.holder, f.python.dump = c.holder, c.dump
-			f.clock.Advance(Patience)
+			f.clock.Advance(Orders.Accuse)
 			assert.Equal(t, c.want, f.log())
 			f.python.gil.Unlock()
 			<-f.python.told
@@ -253,12 +253,12 @@ func TestWhoHoldsTheGIL(t *testing.T) {
 
 func TestGILThatDoesNotComeBack(t *testing.T) {
 	f := stuck(t)
-	f.clock.Advance(Limit - 1)
+	f.clock.Advance(Orders.Lose - 1)
 	assert.False(t, f.Lost())
 	assert.Empty(t, f.python.drains())
 	f.clock.Advance(1)
 	assert.True(t, f.Lost())
-	f.clock.Advance(3 * Limit)
+	f.clock.Advance(3 * Orders.Lose)
 	assert.Equal(t, []string{"the GIL could not be had for 10s, soon: true", "refused"}, f.python.drains())
 	f.python.gil.Unlock()
 	assert.Equal(t, uint64(1), <-f.python.told)
@@ -273,9 +273,47 @@ func TestLimitThatComesTooLate(t *testing.T) {
 	f := start(t)
 	c := &call{}
 	f.regain(c)
-	f.lose(c)
+	f.lose(c, time.Second)
+	f.accuse(c, 1, time.Second)
 	assert.False(t, f.Lost())
 	assert.Empty(t, f.python.drains())
+	assert.Empty(t, f.log())
+}
+
+// Several wait for the GIL: who holds it is said once, then what each waits for,
+// and all that again when it goes another time.
+func TestHolderIsToldOnce(t *testing.T) {
+	f := start(t)
+	f.python.holder = 3
+	f.python.dump = "Thread 0x3 (most recent call first):\n  File \"c.py\", line 3 in f\n"
+	for range 2 {
+		f.said = nil
+		back, ended := make(chan struct{}), make(chan struct{})
+		for _, ident := range []uint64{0, 1, 2} {
+			go func() {
+				f.Patiently(ident, Patience{Orders.Accuse + time.Duration(ident), Orders.Lose},
+					func() { <-back })
+				ended <- struct{}{}
+			}()
+		}
+		assert.Eventually(t, func() bool { return f.clock.Pending() == 6 }, 10*time.Second,
+			time.Millisecond)
+		f.clock.Advance(Orders.Accuse + 2)
+		close(back)
+		for range 3 {
+			<-ended
+		}
+		assert.Equal(t, `request 3: the GIL could not be had for 2s: thread "default-3"`+
+			` holds it, which runs a request of application "app:wsgi" for 60.0 s
+stack of thread "default-3" (most recent call last):
+  File "c.py", line 3, in f
+request 1: the GIL could not be had for 2.000000001s: thread "default-1" meanwhile
+its Python stack cannot be had
+request 2: the GIL could not be had for 2.000000002s: thread "default-2" meanwhile
+its Python stack cannot be had
+the GIL could be had after 2.0 s`, f.log())
+		assert.Zero(t, f.clock.Pending())
+	}
 }
 
 func TestPanicEndsNothing(t *testing.T) {
@@ -285,6 +323,7 @@ func TestPanicEndsNothing(t *testing.T) {
 	f.Post(2, 1)
 	assert.Equal(t, uint64(2), <-f.python.told)
 	assert.Contains(t, f.log(), "panic in the watch: no reason")
+	assert.Zero(t, f.clock.Pending())
 }
 
 func TestPostDoesNotAllocate(t *testing.T) {
