@@ -55,7 +55,7 @@ ngx_http_wsgi_hold(void)
 
     on = __atomic_load_n(&hold.on, __ATOMIC_SEQ_CST);
 
-    ngx_http_wsgi_drain_hold(on);
+    ngx_http_wsgi_life_hold(on);
 
     if (on && hold.timer.handler == NULL) {
         hold.timer.handler = ngx_http_wsgi_hold_timer;

@@ -12,13 +12,14 @@
  *   _library.c    wsgi_library: finds, checks and loads libngx_wsgi.so
  *   _check.c      wsgi_check: imports the applications before they serve
  *   _limits.c     what a process must have before Go and Python come into it
+ *   _configure.c  what the runtime is told of the configuration
  *   _process.c    one worker: the runtime, the wake-ups, the end
  *   _zone.c       wsgi_zone: what workers know of each other; _flight.c: their
  *                 requests, for when they crash
- *   _host.c       the host table: what Python threads may call (python)
+ *   _job.h        _job.c, _host.c, _mailbox.c, _fork.c: jobs and messages,
+ *                 which the loop and Python threads give each other
  *   _handler.c    the life of a request
  *   _access.c     wsgi_access: the same in the access phase
- *   _job.c        what a request leaves to Python threads, and its timer
  *   _body.c       the body of "wsgi_request_buffering off"
  *   _block.c      request -> block: _environ.c collects the CGI variables,
  *                 _fields.c the header fields
@@ -39,129 +40,11 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include <pthread.h>
-
 #include <nwsgi.h>
 
 #include "ngx_http_wsgi_compat.h"
 #include "ngx_http_wsgi_conf.h"
-
-
-typedef struct ngx_http_wsgi_job_s      ngx_http_wsgi_job_t;
-typedef struct ngx_http_wsgi_ctx_s      ngx_http_wsgi_ctx_t;
-typedef struct ngx_http_wsgi_message_s  ngx_http_wsgi_message_t;
-typedef struct ngx_http_wsgi_flight_s   ngx_http_wsgi_flight_t;
-
-
-/*
- * A message from a Python thread to the loop: one piece of memory with all it
- * holds.  The first one of a job that is not too large is written into a piece
- * that the loop has put there, others are malloc()ed by the thread; the loop
- * frees both.
- */
-
-#define NGX_HTTP_WSGI_SPARE_SIZE  4096
-
-typedef enum {
-    NGX_HTTP_WSGI_MESSAGE_SEND = 0,
-    NGX_HTTP_WSGI_MESSAGE_HINTS,
-    NGX_HTTP_WSGI_MESSAGE_LOG,
-    NGX_HTTP_WSGI_MESSAGE_READY,
-    NGX_HTTP_WSGI_MESSAGE_DRAIN,
-    NGX_HTTP_WSGI_MESSAGE_HOLD,
-    NGX_HTTP_WSGI_MESSAGE_BODY,
-    NGX_HTTP_WSGI_MESSAGE_END
-} ngx_http_wsgi_message_e;
-
-
-struct ngx_http_wsgi_message_s {
-    ngx_http_wsgi_message_t        *next;
-    ngx_http_wsgi_job_t            *job;               /* NULL: log() only */
-    ngx_http_wsgi_message_e         type;
-
-    uint32_t                        flags;             /* NWSGI_SEND_*; or
-                                                          NWSGI_DRAIN_* */
-    uint32_t                        status;
-    uint32_t                        nfields;
-    uint32_t                        level;             /* of a log message */
-    int32_t                         result;            /* of end(), ready() */
-    int64_t                         content_length;
-    uint64_t                        serial;            /* of record() */
-    uint64_t                        owner;
-    size_t                          credit;            /* what send() took */
-    off_t                           offset;            /* of NWSGI_SEND_FILE */
-    ngx_fd_t                        fd;
-    ngx_uint_t                      spare;             /* was the loop's */
-
-    ngx_str_t                       reason;
-    ngx_str_t                       user;              /* of wsgi_access */
-    ngx_str_t                       body;              /* or text of a log, or
-                                                          a reason */
-    ngx_keyval_t                   *fields;            /* behind this */
-};
-
-
-/* The body on its way to Python threads, under the mutex of the job. */
-
-typedef struct ngx_http_wsgi_piece_s  ngx_http_wsgi_piece_t;
-
-typedef struct {
-    ngx_http_wsgi_piece_t          *first;
-    ngx_http_wsgi_piece_t         **last;
-    size_t                          size;              /* bytes waiting */
-    size_t                          limit;             /* the loop stops at */
-    unsigned                        ended:1;           /* all is here */
-    unsigned                        asked:1;           /* a message is out */
-} ngx_http_wsgi_stream_t;
-
-
-/*
- * What a request shares with Python threads.  Not in r->pool, since it may
- * outlive the request: malloc()ed with its block behind it, freed by the loop
- * when the request has let it go and end() or withdraw() has been.
- */
-
-struct ngx_http_wsgi_job_s {
-    nwsgi_job_t                     job;               /* is the first */
-
-    /* loop only */
-
-    ngx_queue_t                     queue;             /* all jobs */
-    ngx_http_wsgi_ctx_t            *ctx;               /* NULL: let go */
-    ngx_log_t                      *log;               /* of the location */
-    size_t                          size;
-    unsigned                        ended:1;
-
-    /* set before submit(), then read-only */
-
-    uint32_t                        deaf;              /* wsgi_cancel off */
-    ngx_http_wsgi_flight_t         *flight;            /* NULL: no entry */
-
-    /* python and loop, atomic */
-
-    size_t                          limit;             /* of "unsent" */
-    uint32_t                        over;
-    uint32_t                        waiting;           /* in wait(), read() */
-    uint32_t                        reading;           /* in read() */
-    uint64_t                        begun;             /* msec, 0: not yet */
-    uint64_t                        progress;          /* msec */
-    uint64_t                        unsent;            /* bytes, see send() */
-
-    /* python only; the loop reads them after end() */
-
-    uint32_t                        last;
-    uint32_t                        starved;           /* send(): no memory */
-    ngx_http_wsgi_message_t        *spare;             /* NULL: taken */
-    size_t                          hinted;            /* bytes of 103 */
-
-    pthread_mutex_t                 mutex;             /* wait(), read() */
-    pthread_cond_t                  cond;
-
-    ngx_http_wsgi_stream_t          stream;
-
-    ngx_http_wsgi_message_t         ask;               /* for the body */
-    ngx_http_wsgi_message_t         end;
-};
+#include "ngx_http_wsgi_job.h"
 
 
 /* A piece of the body on its way to the client. */
@@ -277,11 +160,14 @@ ngx_int_t ngx_http_wsgi_check_limits(ngx_cycle_t *cycle,
     ngx_http_wsgi_main_conf_t *mcf);
 
 
-/* _process.c */
+/* _configure.c */
 
 /* What the runtime is told of a configuration; lives in "pool". */
 ngx_int_t ngx_http_wsgi_configure(ngx_cycle_t *cycle,
     ngx_http_wsgi_main_conf_t *mcf, nwsgi_config_t *conf, ngx_pool_t *pool);
+
+
+/* _process.c */
 
 ngx_int_t ngx_http_wsgi_init_process(ngx_cycle_t *cycle);
 void ngx_http_wsgi_exit_process(ngx_cycle_t *cycle);
@@ -291,70 +177,6 @@ void ngx_http_wsgi_exit_process(ngx_cycle_t *cycle);
  * this turn of the loop, and looks for answers that came meanwhile.
  */
 void ngx_http_wsgi_post(ngx_uint_t kick);
-
-
-/* _host.c */
-
-extern const nwsgi_host_t  ngx_http_wsgi_host;
-
-/*
- * python.  Hands a message to the loop, and wakes it if it may be asleep and
- * "wake" is not 0.
- */
-void ngx_http_wsgi_push(ngx_http_wsgi_message_t *m, ngx_uint_t wake);
-
-/*
- * python.  A message of send() in memory of its own, but for a body with an
- * owner.  NULL: no memory.
- */
-ngx_http_wsgi_message_t *ngx_http_wsgi_copy_message(
-    ngx_http_wsgi_job_t *job, const nwsgi_message_t *msg);
-
-/*
- * Before the library is loaded: makes the eventfd, remembers what forked() has
- * to close.  The eventfd, or -1: logged.
- */
-ngx_fd_t ngx_http_wsgi_init_host(ngx_cycle_t *cycle);
-
-/*
- * Takes all messages that have come, the oldest first, linked by "next".
- * Threads that send one later wake the loop by the eventfd.
- */
-ngx_http_wsgi_message_t *ngx_http_wsgi_take_messages(void);
-
-/*
- * The loop will call ngx_http_wsgi_take_messages() before it sleeps: threads
- * need not wake it until then.
- */
-void ngx_http_wsgi_stay_awake(void);
-
-/* Gives "n" bytes of "unsent" back and wakes the thread in wait(). */
-void ngx_http_wsgi_credit(ngx_http_wsgi_job_t *job, size_t n);
-
-/* python, under the job's mutex: tells the loop that the body is waited for */
-void ngx_http_wsgi_ask_body(ngx_http_wsgi_job_t *job);
-
-/*
- * gone() is 1 from now on, unless the job is deaf; a thread in wait() or
- * read() returns.
- */
-void ngx_http_wsgi_set_over(ngx_http_wsgi_job_t *job);
-
-/* Frees a message, but for that of end(), and what it lent. */
-void ngx_http_wsgi_free_message(ngx_http_wsgi_message_t *m);
-
-/* _job.c: gives a job its spare message, if there is memory; takes it back. */
-void ngx_http_wsgi_get_spare(ngx_http_wsgi_job_t *job);
-void ngx_http_wsgi_put_spare(ngx_http_wsgi_message_t *m);
-
-/* A log message was written: "len" bytes less are waiting. */
-void ngx_http_wsgi_log_written(size_t len);
-
-/* The lines that log() had to drop since the last call. */
-uint32_t ngx_http_wsgi_log_lost(void);
-
-/* python, loop.  Milliseconds of CLOCK_MONOTONIC. */
-uint64_t ngx_http_wsgi_now(void);
 
 
 /* _handler.c */
@@ -444,35 +266,6 @@ void ngx_http_wsgi_refuse_body(ngx_http_request_t *r);
 
 /* The name that wsgi_access has given the client, in r->pool, or NULL. */
 ngx_str_t *ngx_http_wsgi_user(ngx_http_request_t *r);
-
-
-/* _job.c */
-
-/*
- * A job with "size" bytes behind it for a block.  NULL: no memory, logged.
- */
-ngx_http_wsgi_job_t *ngx_http_wsgi_create_job(size_t size, ngx_log_t *log);
-
-/* Frees a job that was never submitted, or has ended and been let go. */
-void ngx_http_wsgi_free_job(ngx_http_wsgi_job_t *job);
-
-/* The job that is queued or runs under this number, or NULL. */
-ngx_http_wsgi_job_t *ngx_http_wsgi_find_job(uint64_t serial);
-
-/* The status of a request that is refused, 503; adds "Retry-After". */
-ngx_int_t ngx_http_wsgi_busy(ngx_http_request_t *r);
-
-/* Hands the request's job to the runtime.  NGX_OK, or an HTTP status. */
-ngx_int_t ngx_http_wsgi_submit(ngx_http_wsgi_ctx_t *ctx);
-
-/*
- * Cuts the link between request and job.  If the job has not ended, nobody
- * wants its response any more; if it has not begun, it never will.
- */
-void ngx_http_wsgi_detach(ngx_http_wsgi_ctx_t *ctx);
-
-/* The runtime's reference has ended. */
-void ngx_http_wsgi_job_ended(ngx_http_wsgi_job_t *job);
 
 
 /* _block.c */

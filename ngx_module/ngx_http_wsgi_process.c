@@ -20,16 +20,13 @@
 static ngx_int_t ngx_http_wsgi_start(ngx_cycle_t *cycle,
     ngx_http_wsgi_main_conf_t *mcf);
 static ngx_int_t ngx_http_wsgi_add_event(ngx_cycle_t *cycle, ngx_fd_t fd);
-static ngx_int_t ngx_http_wsgi_configure_lists(
-    ngx_http_wsgi_main_conf_t *mcf, nwsgi_config_t *conf, ngx_pool_t *pool);
-static ngx_int_t ngx_http_wsgi_configure_apps(
-    ngx_http_wsgi_main_conf_t *mcf, nwsgi_config_t *conf, ngx_pool_t *pool);
-static ngx_int_t ngx_http_wsgi_configure_middleware(ngx_array_t *middleware,
-    nwsgi_app_conf_t *app, ngx_pool_t *pool);
 static void ngx_http_wsgi_wake_handler(ngx_event_t *ev);
 static void ngx_http_wsgi_posted_handler(ngx_event_t *ev);
 static void ngx_http_wsgi_receive(void);
 static void ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m);
+static void ngx_http_wsgi_dispatch_job(ngx_http_wsgi_message_t *m);
+static void ngx_http_wsgi_drop(ngx_http_wsgi_message_t *m);
+static void ngx_http_wsgi_cut(ngx_http_wsgi_ctx_t *ctx, int32_t result);
 static void ngx_http_wsgi_abandon_jobs(void);
 static void ngx_http_wsgi_drain_log(void);
 static void ngx_http_wsgi_quick_exit(void);
@@ -86,7 +83,7 @@ ngx_http_wsgi_init_process(ngx_cycle_t *cycle)
                       "master process to replace this one");
     }
 
-    ngx_http_wsgi_drain_init(cycle, mcf);
+    ngx_http_wsgi_life_init(cycle, mcf);
 
     return NGX_OK;
 }
@@ -101,11 +98,13 @@ ngx_http_wsgi_start(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
     nwsgi_config_t    conf;
     struct sigaction  sa;
 
-    fd = ngx_http_wsgi_init_host(cycle);
+    fd = ngx_http_wsgi_init_mailbox(cycle);
 
     if (fd == NGX_INVALID_FILE) {
         return NGX_ERROR;
     }
+
+    ngx_http_wsgi_init_fork(cycle);
 
     if (ngx_http_wsgi_add_event(cycle, fd) != NGX_OK) {
         return NGX_ERROR;
@@ -187,162 +186,6 @@ ngx_http_wsgi_add_event(ngx_cycle_t *cycle, ngx_fd_t fd)
         ngx_free_connection(c);
         return NGX_ERROR;
     }
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_wsgi_configure(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf,
-    nwsgi_config_t *conf, ngx_pool_t *pool)
-{
-    ngx_core_conf_t  *ccf;
-
-    ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
-
-    ngx_memzero(conf, sizeof(nwsgi_config_t));
-
-    conf->size = sizeof(nwsgi_config_t);
-    conf->optimize = mcf->optimize;
-    conf->start_timeout = mcf->start_timeout;
-    conf->shutdown_timeout = mcf->shutdown_timeout;
-    conf->workers = (ngx_process == NGX_PROCESS_SINGLE) ? 1
-                                                        : ccf->worker_processes;
-    conf->check = (mcf->check == NGX_HTTP_WSGI_CHECK_IMPORT);
-    conf->reloading = mcf->script_reloading
-                      && ngx_process == NGX_PROCESS_WORKER;
-    conf->ident = NGINX_VER;
-    conf->ident_len = sizeof(NGINX_VER) - 1;
-
-    /* NULL if they are not set */
-
-    conf->home = (char *) mcf->python_home.data;
-    conf->executable = (char *) mcf->python_executable.data;
-    conf->directory = (char *) mcf->directory.data;
-
-    if (ngx_http_wsgi_configure_lists(mcf, conf, pool) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    return ngx_http_wsgi_configure_apps(mcf, conf, pool);
-}
-
-
-static ngx_int_t
-ngx_http_wsgi_configure_lists(ngx_http_wsgi_main_conf_t *mcf,
-    nwsgi_config_t *conf, ngx_pool_t *pool)
-{
-    ngx_str_t     *path;
-    ngx_uint_t     i;
-    const char   **names;
-    nwsgi_env_t   *env;
-    ngx_keyval_t  *kv;
-
-    names = ngx_palloc(pool, mcf->path.nelts * sizeof(char *) + 1);
-    env = ngx_palloc(pool, mcf->env.nelts * sizeof(nwsgi_env_t) + 1);
-
-    if (names == NULL || env == NULL) {
-        return NGX_ERROR;
-    }
-
-    path = mcf->path.elts;
-
-    for (i = 0; i < mcf->path.nelts; i++) {
-        names[i] = (char *) path[i].data;
-    }
-
-    kv = mcf->env.elts;
-
-    for (i = 0; i < mcf->env.nelts; i++) {
-        env[i].name = (char *) kv[i].key.data;
-        env[i].value = (char *) kv[i].value.data;
-    }
-
-    conf->path = names;
-    conf->npath = mcf->path.nelts;
-    conf->env = env;
-    conf->nenv = mcf->env.nelts;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_wsgi_configure_apps(ngx_http_wsgi_main_conf_t *mcf,
-    nwsgi_config_t *conf, ngx_pool_t *pool)
-{
-    ngx_uint_t              i;
-    nwsgi_app_conf_t       *app;
-    nwsgi_pool_conf_t      *pl;
-    ngx_http_wsgi_app_t   **apps;
-    ngx_http_wsgi_pool_t  **pools;
-
-    app = ngx_pcalloc(pool, mcf->apps.nelts * sizeof(nwsgi_app_conf_t));
-    pl = ngx_pcalloc(pool, mcf->pools.nelts * sizeof(nwsgi_pool_conf_t));
-
-    if (app == NULL || pl == NULL) {
-        return NGX_ERROR;
-    }
-
-    conf->apps = app;
-    conf->napps = mcf->apps.nelts;
-    conf->pools = pl;
-    conf->npools = mcf->pools.nelts;
-
-    apps = mcf->apps.elts;
-
-    for (i = 0; i < mcf->apps.nelts; i++) {
-        app[i].size = sizeof(nwsgi_app_conf_t);
-        app[i].preload = mcf->preload;
-        app[i].target = (char *) apps[i]->spec.target.data;
-        app[i].callable = (char *) apps[i]->spec.callable.data;
-
-        if (ngx_http_wsgi_configure_middleware(apps[i]->spec.middleware,
-                                               &app[i], pool)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
-        }
-    }
-
-    pools = mcf->pools.elts;
-
-    for (i = 0; i < mcf->pools.nelts; i++) {
-        pl[i].size = sizeof(nwsgi_pool_conf_t);
-        pl[i].threads = pools[i]->threads;
-        pl[i].queue = pools[i]->queue;
-        pl[i].name = (char *) pools[i]->name.data;
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_wsgi_configure_middleware(ngx_array_t *middleware,
-    nwsgi_app_conf_t *app, ngx_pool_t *pool)
-{
-    ngx_str_t    *name;
-    ngx_uint_t    i;
-    const char  **names;
-
-    if (middleware == NULL) {
-        return NGX_OK;
-    }
-
-    names = ngx_palloc(pool, middleware->nelts * sizeof(char *));
-    if (names == NULL) {
-        return NGX_ERROR;
-    }
-
-    name = middleware->elts;
-
-    for (i = 0; i < middleware->nelts; i++) {
-        names[i] = (char *) name[i].data;
-    }
-
-    app->middleware = names;
-    app->nmiddleware = middleware->nelts;
 
     return NGX_OK;
 }
@@ -434,95 +277,120 @@ ngx_http_wsgi_receive(void)
 static void
 ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m)
 {
-    ngx_connection_t     *c;
-    ngx_http_wsgi_ctx_t  *ctx;
-    ngx_http_wsgi_job_t  *job;
-
-    job = m->job;
-    ctx = job ? job->ctx : NULL;
-
     switch (m->type) {
 
     case NGX_HTTP_WSGI_MESSAGE_LOG:
         ngx_http_wsgi_write_log(m);
         ngx_http_wsgi_free_message(m);
-        return;
+        break;
 
     case NGX_HTTP_WSGI_MESSAGE_READY:
-        ngx_http_wsgi_drain_imported(m->result);
+        ngx_http_wsgi_life_imported(m->result);
         ngx_http_wsgi_recycle_start((ngx_cycle_t *) ngx_cycle,
                                     ngx_http_wsgi_process.conf);
-        return;
+        break;
 
     case NGX_HTTP_WSGI_MESSAGE_DRAIN:
         ngx_http_wsgi_drain((char *) m->body.data, m->flags);
-        return;
+        break;
 
     case NGX_HTTP_WSGI_MESSAGE_HOLD:
         ngx_http_wsgi_hold();
+        break;
+
+    default:
+        ngx_http_wsgi_dispatch_job(m);
+        break;
+    }
+}
+
+
+static void
+ngx_http_wsgi_dispatch_job(ngx_http_wsgi_message_t *m)
+{
+    ngx_connection_t     *c;
+    ngx_http_wsgi_ctx_t  *ctx;
+    ngx_http_wsgi_job_t  *job;
+
+    job = m->job;
+    ctx = job->ctx;
+
+    if (ctx == NULL) {
+        ngx_http_wsgi_drop(m);
         return;
+    }
+
+    c = ctx->request->connection;
+    ngx_http_set_log_request(c->log, ctx->request);
+
+    switch (m->type) {
 
     case NGX_HTTP_WSGI_MESSAGE_SEND:
-        if (ctx == NULL) {
-            ngx_http_wsgi_free_message(m);
-            return;
-        }
-
-        c = ctx->request->connection;
-        ngx_http_set_log_request(c->log, ctx->request);
-
         ngx_http_wsgi_send(ctx, m);
         break;
 
     case NGX_HTTP_WSGI_MESSAGE_BODY:
-        if (ctx == NULL) {
-            return;
-        }
-
-        c = ctx->request->connection;
-        ngx_http_set_log_request(c->log, ctx->request);
-
         ngx_http_wsgi_body_asked(job);
         break;
 
     case NGX_HTTP_WSGI_MESSAGE_HINTS:
-        if (ctx == NULL) {
-            ngx_http_wsgi_free_message(m);
-            return;
-        }
-
-        c = ctx->request->connection;
-        ngx_http_set_log_request(c->log, ctx->request);
-
         ngx_http_wsgi_send_hints(ctx, m);
         break;
 
     default: /* NGX_HTTP_WSGI_MESSAGE_END */
         ngx_http_wsgi_job_ended(job);
-
-        if (ctx == NULL) {
-            return;
-        }
-
-        /* it ended, but not with its last message */
-
-        c = ctx->request->connection;
-        ngx_http_set_log_request(c->log, ctx->request);
-
-        if (job->starved) {
-            ngx_log_error(NGX_LOG_ERR, c->log, NGX_ENOMEM,
-                          "wsgi: no memory for what application \"%V\" sent "
-                          "(response)", &ctx->app->name);
-        }
-
-        ngx_http_wsgi_finalize(ctx->request, ctx,
-                               m->result == NWSGI_BUSY
-                                   ? ngx_http_wsgi_busy(ctx->request)
-                                   : NGX_HTTP_INTERNAL_SERVER_ERROR);
+        ngx_http_wsgi_cut(ctx, m->result);
         break;
     }
 
     ngx_http_run_posted_requests(c);
+}
+
+
+/* The request has been let go. */
+
+static void
+ngx_http_wsgi_drop(ngx_http_wsgi_message_t *m)
+{
+    switch (m->type) {
+
+    case NGX_HTTP_WSGI_MESSAGE_SEND:
+    case NGX_HTTP_WSGI_MESSAGE_HINTS:
+        ngx_http_wsgi_free_message(m);
+        break;
+
+    case NGX_HTTP_WSGI_MESSAGE_END:
+
+        /* frees the job, and so this message */
+
+        ngx_http_wsgi_job_ended(m->job);
+        break;
+
+    default: /* NGX_HTTP_WSGI_MESSAGE_BODY, which is the job's */
+        break;
+    }
+}
+
+
+/* The job has ended, but not with its last message. */
+
+static void
+ngx_http_wsgi_cut(ngx_http_wsgi_ctx_t *ctx, int32_t result)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ctx->job->starved) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, NGX_ENOMEM,
+                      "wsgi: no memory for what application \"%V\" sent "
+                      "(response)", &ctx->app->name);
+    }
+
+    ngx_http_wsgi_finalize(r, ctx,
+                           result == NWSGI_BUSY
+                               ? ngx_http_wsgi_busy(r)
+                               : NGX_HTTP_INTERNAL_SERVER_ERROR);
 }
 
 

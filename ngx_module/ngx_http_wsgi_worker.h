@@ -8,8 +8,9 @@
  *
  *   _workers.c    what the workers know of each other
  *   _accept.c     its listening sockets
- *   _drain.c      a worker goes without being missed: at a reload, or when it
- *                 has to be replaced
+ *   _life.c       when a worker serves, and when it has to go: at a reload, or
+ *                 to be replaced
+ *   _drain.c      how it goes without being missed
  *   _recycle.c    wsgi_max_*: when it has to be
  *   _hold.c       a worker lets clients wait
  */
@@ -94,20 +95,14 @@ void ngx_http_wsgi_accept(ngx_cycle_t *cycle, ngx_uint_t on, ngx_uint_t own);
 ngx_uint_t ngx_http_wsgi_accepts_alone(ngx_cycle_t *cycle);
 
 
-/* _drain.c */
-
-/* At configuration: requests of a worker that drains are the last ones. */
-ngx_int_t ngx_http_wsgi_drain_add_handler(ngx_conf_t *cf);
-
-/* That handler; before a head is sent, too, for those that have begun. */
-ngx_int_t ngx_http_wsgi_drain_handler(ngx_http_request_t *r);
+/* _life.c */
 
 /* In a new worker, when its Python has begun to start. */
-void ngx_http_wsgi_drain_init(ngx_cycle_t *cycle,
+void ngx_http_wsgi_life_init(ngx_cycle_t *cycle,
     ngx_http_wsgi_main_conf_t *mcf);
 
 /* Python has started and imported what it can, but for so many applications. */
-void ngx_http_wsgi_drain_imported(ngx_uint_t failures);
+void ngx_http_wsgi_life_imported(ngx_uint_t failures);
 
 /*
  * This worker has to be replaced: it logs the reason, drains when it is its
@@ -116,10 +111,19 @@ void ngx_http_wsgi_drain_imported(ngx_uint_t failures);
 void ngx_http_wsgi_drain(const char *reason, ngx_uint_t flags);
 
 /* Held: it accepts no connections, and keeps none. */
-void ngx_http_wsgi_drain_hold(ngx_uint_t on);
+void ngx_http_wsgi_life_hold(ngx_uint_t on);
 
 /* python, go: host->drain, see nwsgi.h */
 void ngx_http_wsgi_host_drain(const char *reason, size_t len, uint32_t flags);
+
+
+/* _drain.c */
+
+/* At configuration: requests of a worker that drains are the last ones. */
+ngx_int_t ngx_http_wsgi_drain_add_handler(ngx_conf_t *cf);
+
+/* That handler; before a head is sent, too, for those that have begun. */
+ngx_int_t ngx_http_wsgi_drain_handler(ngx_http_request_t *r);
 
 
 /* _hold.c */

@@ -1,0 +1,142 @@
+
+/*
+ * Copyright (C) the ngx_wsgi authors
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * fork() in an application: its child runs on in Python, and must not keep open
+ * what is nginx's.
+ */
+
+
+#include "ngx_http_wsgi_module.h"
+
+#include <dirent.h>
+
+
+#define NGX_HTTP_WSGI_MAX_PRIVATE  8
+
+
+volatile sig_atomic_t  ngx_http_wsgi_is_child;
+
+
+/* what nginx keeps to itself, epoll and the like */
+
+static ngx_fd_t    ngx_http_wsgi_private[NGX_HTTP_WSGI_MAX_PRIVATE];
+static ngx_uint_t  ngx_http_wsgi_nprivate;
+
+
+/*
+ * All descriptors that are open now are nginx's.  None of them is for the
+ * programs that an application starts; and those that nginx keeps to itself,
+ * epoll's and the like, are noted for forked().
+ */
+
+void
+ngx_http_wsgi_init_fork(ngx_cycle_t *cycle)
+{
+    DIR            *dir;
+    char            link[32];
+    ssize_t         n;
+    ngx_int_t       fd;
+    struct dirent  *de;
+
+    dir = opendir("/proc/self/fd");
+
+    if (dir == NULL) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, ngx_errno,
+                      "opendir(\"/proc/self/fd\") failed, the children of "
+                      "applications may keep connections open");
+        return;
+    }
+
+    while ((de = readdir(dir)) != NULL) {
+        fd = ngx_atoi((u_char *) de->d_name, ngx_strlen(de->d_name));
+
+        if (fd <= STDERR_FILENO || fd == dirfd(dir)) {
+            continue;
+        }
+
+        (void) fcntl(fd, F_SETFD, FD_CLOEXEC);
+
+        n = readlinkat(dirfd(dir), de->d_name, link, sizeof(link));
+
+        if (n > (ssize_t) sizeof("anon_inode:") - 1
+            && ngx_strncmp(link, "anon_inode:", sizeof("anon_inode:") - 1) == 0
+            && ngx_http_wsgi_nprivate < NGX_HTTP_WSGI_MAX_PRIVATE)
+        {
+            ngx_http_wsgi_private[ngx_http_wsgi_nprivate++] = fd;
+        }
+    }
+
+    (void) closedir(dir);
+}
+
+
+/*
+ * In the child of fork(): async-signal-safe calls only.  The memory is a copy
+ * of the worker's, made while its loop ran; nginx invalidates a descriptor in
+ * its connection before it closes it.
+ */
+
+void
+ngx_http_wsgi_host_forked(void)
+{
+    ngx_int_t         n;
+    ngx_uint_t        i;
+    ngx_cycle_t      *cycle;
+    ngx_listening_t  *ls;
+
+    ngx_http_wsgi_is_child = 1;
+
+    cycle = (ngx_cycle_t *) ngx_cycle;
+
+    for (i = 0; i < cycle->connection_n; i++) {
+        if (cycle->connections[i].fd > STDERR_FILENO) {
+            (void) close(cycle->connections[i].fd);
+        }
+    }
+
+    ls = cycle->listening.elts;
+
+    for (i = 0; i < cycle->listening.nelts; i++) {
+        if (ls[i].fd > STDERR_FILENO) {
+            (void) close(ls[i].fd);
+        }
+    }
+
+    for (n = 0; n < ngx_last_process; n++) {
+        if (n != ngx_process_slot
+            && ngx_processes[n].pid != -1
+            && ngx_processes[n].channel[0] > STDERR_FILENO)
+        {
+            (void) close(ngx_processes[n].channel[0]);
+        }
+    }
+
+    for (i = 0; i < ngx_http_wsgi_nprivate; i++) {
+        (void) close(ngx_http_wsgi_private[i]);
+    }
+}
+
+
+/* The mailbox is the parent's; what is left of nginx's log is stderr. */
+
+void
+ngx_http_wsgi_child_log(const char *text, size_t len)
+{
+    struct iovec  iov[3];
+
+    iov[0].iov_base = "wsgi: ";
+    iov[0].iov_len = sizeof("wsgi: ") - 1;
+
+    iov[1].iov_base = (void *) text;
+    iov[1].iov_len = len;
+
+    iov[2].iov_base = "\n";
+    iov[2].iov_len = (len == 0 || text[len - 1] != '\n');
+
+    if (writev(STDERR_FILENO, iov, 3) == -1) {
+        /* there is no place left to say so */
+        return;
+    }
+}
