@@ -25,6 +25,10 @@ static ngx_fd_t    ngx_http_wsgi_private[NGX_HTTP_WSGI_MAX_PRIVATE];
 static ngx_uint_t  ngx_http_wsgi_nprivate;
 
 
+static void ngx_http_wsgi_close_strays(ngx_cycle_t *cycle);
+static ngx_uint_t ngx_http_wsgi_is_accepted(ngx_cycle_t *cycle, ngx_fd_t fd);
+
+
 /*
  * All descriptors that are open now are nginx's.  None of them is for the
  * programs that an application starts; and those that nginx keeps to itself,
@@ -116,6 +120,82 @@ ngx_http_wsgi_host_forked(void)
     for (i = 0; i < ngx_http_wsgi_nprivate; i++) {
         (void) close(ngx_http_wsgi_private[i]);
     }
+
+    ngx_http_wsgi_close_strays(cycle);
+}
+
+
+/*
+ * The loop may have been between accept() and the connection, or between that
+ * and close().  Such a socket is known by its address only.
+ */
+
+static void
+ngx_http_wsgi_close_strays(ngx_cycle_t *cycle)
+{
+    ssize_t           n, pos;
+    ngx_fd_t          dir, fd;
+    uint64_t          buf[128];                      /* aligned as entries */
+    struct dirent64  *de;
+
+    dir = open("/proc/self/fd", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (dir == NGX_INVALID_FILE) {
+        return;
+    }
+
+    while ((n = getdents64(dir, buf, sizeof(buf))) > 0) {
+
+        for (pos = 0; pos < n; pos += de->d_reclen) {
+            de = (struct dirent64 *) ((u_char *) buf + pos);
+
+            fd = ngx_atoi((u_char *) de->d_name, ngx_strlen(de->d_name));
+
+            if (fd > STDERR_FILENO && ngx_http_wsgi_is_accepted(cycle, fd)) {
+                (void) close(fd);
+            }
+        }
+    }
+
+    (void) close(dir);
+}
+
+
+static ngx_uint_t
+ngx_http_wsgi_is_accepted(ngx_cycle_t *cycle, ngx_fd_t fd)
+{
+    socklen_t         len;
+    ngx_uint_t        i;
+    ngx_sockaddr_t    sa;
+    ngx_listening_t  *ls;
+
+    len = sizeof(ngx_sockaddr_t);
+
+    if (getsockname(fd, &sa.sockaddr, &len) == -1) {
+        return 0;
+    }
+
+    ls = cycle->listening.elts;
+
+    for (i = 0; i < cycle->listening.nelts; i++) {
+
+        if (ls[i].sockaddr->sa_family != sa.sockaddr.sa_family) {
+            continue;
+        }
+
+        /* one that listens on a wildcard accepts on any address of its port */
+
+        if (sa.sockaddr.sa_family == AF_UNIX
+            ? ngx_cmp_sockaddr(&sa.sockaddr, len, ls[i].sockaddr,
+                               ls[i].socklen, 1) == NGX_OK
+            : ngx_inet_get_port(&sa.sockaddr)
+              == ngx_inet_get_port(ls[i].sockaddr))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

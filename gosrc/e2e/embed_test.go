@@ -7,8 +7,11 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -153,6 +156,31 @@ func TestForkHoldsNoConnection(t *testing.T) {
 
 	n.setEvent(t, name(t))
 	assert.Contains(t, n.notes(t, name(t), 2), "reaped")
+}
+
+// Nor those that nginx is just accepting or closing, of which no connection of
+// nginx's knows.
+func TestForkWhileConnectionsComeAndGo(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen)
+	var clients sync.WaitGroup
+	var over atomic.Bool
+	for range 4 {
+		clients.Add(1)
+		go func() {
+			defer clients.Done()
+			for !over.Load() {
+				if conn, err := net.Dial("tcp", n.Addr); err == nil {
+					_ = conn.Close()
+				}
+			}
+		}()
+	}
+	holders := 0
+	n.json(t, &holders, "/process/fork_many/500")
+	over.Store(true)
+	clients.Wait()
+	assert.Zero(t, holders, "children that have a socket of nginx's")
 }
 
 // Each thread has its own threading.local and keeps it.

@@ -8,6 +8,7 @@ import mmap
 import multiprocessing
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -179,6 +180,28 @@ def fork_lingers(environ, start_response):
 
     threading.Thread(target=reap).start()
     return reply(start_response, "forked")
+
+
+def fork_many(environ, start_response):
+    """How many of so many children have a socket of the server's."""
+    port, holders = int(environ["SERVER_PORT"]), 0
+    for _ in range(int(rest(environ))):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(holds_socket(port))
+        holders += os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return reply_json(start_response, holders)
+
+
+def holds_socket(port):
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        try:
+            with socket.socket(fileno=os.dup(fd)) as s:
+                if s.getsockname()[1] == port:
+                    return True
+        except OSError:
+            pass
+    return False
 
 
 def pid(environ, start_response):
