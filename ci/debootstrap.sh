@@ -7,7 +7,7 @@
 #
 # Runs the README's commands, word for word, in a Debian that was made a moment
 # ago: bookworm, trixie, testing.  It has a clean clone of what is committed
-# here, and nothing else.  Takes root, debootstrap, and some gigabytes beneath
+# here, and build/sources.  Takes root, debootstrap, and some gigabytes beneath
 # TMPDIR; what it made is removed, unless KEEP=1.
 #
 # The package mirror, proxies and certificates are this machine's.
@@ -17,6 +17,12 @@ set -eu
 repo=$(cd "$(dirname "$0")/.." && pwd)
 release=${1:?usage: ci/debootstrap.sh RELEASE [test|demo|COMMAND]}
 what=${2:-all}
+
+command -v debootstrap > /dev/null || {
+    echo "debootstrap.sh: debootstrap is not installed (Debian's package of" \
+         "that name)" >&2
+    exit 1
+}
 
 # Called again below, in namespaces of its own: mounts and processes end with
 # it.
@@ -66,6 +72,12 @@ apt-config dump | grep -E '^Acquire::(https?::|Check-|Retries)' \
 test ! -f /etc/pip.conf || cp /etc/pip.conf "$root/etc/"
 
 git clone -q --no-hardlinks "$repo" "$root/root/ngx_wsgi"
+
+# of nginx, for ci/matrix.sh
+if [ -d "$repo/build/sources" ]; then
+    mkdir "$root/root/ngx_wsgi/build"
+    cp -r "$repo/build/sources" "$root/root/ngx_wsgi/build/"
+fi
 
 echo "running: $command" | head -n 1
 env -u TMPDIR -u PIP_FIND_LINKS -u LD_PRELOAD -u BUILD -u MAKEFLAGS -u MFLAGS -u MAKELEVEL \

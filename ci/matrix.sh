@@ -10,6 +10,7 @@
 # made by ci/debootstrap.sh, brings its own Python and its own nginx, and the
 # nginx of the others is built there from Debian's sources.  Goes on when a
 # combination fails, tells of all of them at the end, and fails if one did.
+# Sources that the mirror lacks may lie in build/sources/nginx-RELEASE.
 #
 # MATRIX_RUN is what "make" is given: "unit adapter e2e".
 
@@ -48,7 +49,7 @@ inside() {
 
     for release; do
         if [ "$release" != "$own" ]; then
-            tree=build/nginx-$release
+            tree=build/sources/nginx-$release
             if ci/nginx-source.sh "$tree" "$release"; then
                 cell "$(nginx_of "$tree")" --with-nginx="$tree"
             else

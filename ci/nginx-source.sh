@@ -5,10 +5,11 @@
 #
 # usage: ci/nginx-source.sh DIR [RELEASE]
 #
-# Fetches the source package of Debian's nginx, with apt-get, and leaves it in
-# DIR, for --with-nginx=DIR: the package nginx-dev has headers only.  The nginx
-# is the one installed here, or that of another release of Debian.  It needs no
-# root and changes nothing of the machine's apt: lists and cache are its own.
+# Fetches the sources of Debian's nginx, with apt-get, and leaves them in DIR, for
+# --with-nginx=DIR: the package nginx-dev has headers only.  The nginx is the one
+# installed here, or that of another release of Debian, as it was before Debian's
+# patches: a mirror may lack those of the last security update.  It needs no root
+# and changes nothing of the machine's apt: lists and cache are its own.
 
 set -eu
 
@@ -23,8 +24,6 @@ die() {
 test ! -f "$dir/src/core/nginx.c" || exit 0
 
 command -v apt-get > /dev/null || die "there is no apt-get"
-command -v dpkg-source > /dev/null \
-    || die "dpkg-source is not installed (Debian's package dpkg-dev)"
 
 set -- 'Created-By: Packages' 'Origin: Debian'
 
@@ -57,10 +56,9 @@ apt() {
 }
 
 cd "$tmp"
-if ! apt update || ! apt source --only-source "$package"; then
+if ! apt update || ! apt source --only-source --tar-only "$package"; then
     tail -n 5 "$tmp/log" >&2
     die "the source of $package${release:+ of $release} cannot be had"
 fi
 
-rmdir "$dir"
-mv "$tmp"/nginx-*/ "$dir"
+tar -xf nginx_*.orig.tar.* -C "$dir" --strip-components=1
