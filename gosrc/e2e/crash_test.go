@@ -70,7 +70,7 @@ func TestCrashReport(t *testing.T) {
 			running := n.occupy(t, 2)
 			queued := n.fillQueue(t, 3)
 			pid := n.worker()
-			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+			n.kill(pid)
 			lost := n.lost(t, pid, len(running)+len(queued))
 			for _, target := range running {
 				assert.Regexp(t, `\[error\] \d+#\d+: \*\d+ wsgi: .* id [0-9a-f]{32},`+
@@ -218,7 +218,7 @@ func TestCrashKilledLater(t *testing.T) {
 	pid := n.worker()
 	running := n.occupy(t, 1)
 	time.Sleep(5 * time.Second) // it is looked at every two seconds
-	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	n.kill(pid)
 	assert.Regexp(t, `, last seen at File ".*/kitchen/timing\.py", line \d+ in nap, client`,
 		n.lost(t, pid, 1)[running[0]])
 }
@@ -234,7 +234,7 @@ func TestCrashAfterReload(t *testing.T) {
 	n.signal(syscall.SIGHUP)
 	n.wait("the new worker", func() bool { return len(n.workers()) == 2 })
 	n.waitLogTimes(pythonReady, 3)
-	require.NoError(t, syscall.Kill(old, syscall.SIGKILL))
+	n.kill(old)
 	assert.Contains(t, n.lost(t, old, 1), running[0])
 	n.wait("one worker", func() bool { return len(n.workers()) == 1 })
 	n.reload()
@@ -270,7 +270,7 @@ func TestCrashStages(t *testing.T) {
 	n.notes(t, name(t), 2)
 	n.text(t, "/response/plain") // by the same thread
 	n.settle(t)
-	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	n.kill(pid)
 	lost := n.lost(t, pid, 2)
 	assert.Regexp(t, `: ran for \d+ ms in thread .*, though its client was done with it`,
 		lost["/timing/sleep/15"])
@@ -286,7 +286,7 @@ func TestCrashUnlisted(t *testing.T) {
 	pid := n.worker()
 	n.occupy(t, 2)
 	n.fillQueue(t, 10)
-	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	n.kill(pid)
 	n.waitLog(fmt.Sprintf(`wsgi: worker process %d died with [1-9] more requests in flight`, pid))
 }
 
@@ -334,7 +334,7 @@ func TestCrashThroughFront(t *testing.T) {
 	}
 	for i := range kills {
 		answers(100)
-		require.NoError(t, syscall.Kill(back.workers()[i%2], syscall.SIGKILL))
+		back.kill(back.workers()[i%2])
 		back.waitLogTimes(pythonReady, 2+i+1)
 	}
 	answers(100)

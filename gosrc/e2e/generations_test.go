@@ -129,7 +129,7 @@ func TestReloadAndKill(t *testing.T) {
 			if which == "new" {
 				victim = slices.Max(n.workers())
 			}
-			require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
+			n.kill(victim)
 			assert.Equal(t, "plain", n.text(t, "/response/plain"))
 			n.client.CloseIdleConnections()
 			n.settled(old)

@@ -180,6 +180,14 @@ func (n *instance) signal(sig syscall.Signal) {
 	require.NoError(n.t, n.cmd.Process.Signal(sig))
 }
 
+// kill ends a worker by SIGKILL.  It returns when the master has waited for it:
+// until then the kernel may still have to close its connections.
+func (n *instance) kill(pid int) {
+	n.t.Helper()
+	require.NoError(n.t, syscall.Kill(pid, syscall.SIGKILL))
+	n.wait("the killed to be gone", func() bool { return procFile(pid, "stat") == "" })
+}
+
 // reload has nginx read its configuration again, and returns when the old
 // workers have gone and the new ones serve.
 func (n *instance) reload() {

@@ -216,7 +216,7 @@ func TestRecycleNewConnections(t *testing.T) {
 	n.leaves(t, first)
 	second := n.who(t)
 
-	n.kill(t, second)
+	n.killWho(t, second)
 	third := n.anotherThan(first, second)
 	n.freeze(t, third)
 	assert.Equal(t, first, n.who(t), "the one that drains, again")
@@ -230,7 +230,7 @@ func TestRecycleNewConnections(t *testing.T) {
 	for who := second; n.countLog(pythonReady) < 4; who = n.who(t) {
 		require.Equal(t, second, who, "the other one starts")
 	}
-	n.kill(t, second)
+	n.killWho(t, second)
 	assert.NotEqual(t, second, n.who(t))
 	n.waitLogTimes(pythonReady, 5)
 }
@@ -274,11 +274,12 @@ func (n *instance) leaves(t *testing.T, pid string) {
 	})
 }
 
-func (n *instance) kill(t *testing.T, pid string) {
+// killWho kills the worker that has told this number.
+func (n *instance) killWho(t *testing.T, who string) {
 	t.Helper()
-	number, err := strconv.Atoi(pid)
+	pid, err := strconv.Atoi(who)
 	require.NoError(t, err)
-	require.NoError(t, syscall.Kill(number, syscall.SIGKILL))
+	n.kill(pid)
 }
 
 // drainOne asks a worker, of two, until it drains, and returns its process id
@@ -318,7 +319,7 @@ func TestRecycleKilled(t *testing.T) {
 	n := start(t, recycling("wsgi_max_requests 5;"), workers(2), allowRespawn(),
 		allowLog(`exited on signal 9`))
 	_, first := n.drainOne(t)
-	n.kill(t, first)
+	n.killWho(t, first)
 	for n.countLog(drains) < 4 {
 		assert.Equal(t, "plain", n.text(t, "/response/plain", "Connection: close"))
 	}
@@ -427,7 +428,7 @@ func TestRecycleBrokenCode(t *testing.T) {
 			}
 			n.client.CloseIdleConnections()
 		},
-		"killed": func(t *testing.T, n *instance) { n.kill(t, strconv.Itoa(n.workers()[0])) },
+		"killed": func(t *testing.T, n *instance) { n.kill(n.workers()[0]) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,11 +14,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -160,11 +158,7 @@ func (s *soak) storm(until time.Time) {
 			s.count1("reload")
 		case 1:
 			s.end("kill", func() {
-				pid := s.back.workers()[0]
-				require.NoError(s.t, syscall.Kill(pid, syscall.SIGKILL))
-				s.back.wait("the killed to be gone, with its connections", func() bool {
-					return !slices.Contains(s.back.workers(), pid)
-				})
+				s.back.kill(s.back.workers()[0])
 			})
 			s.waitReady(ready + 1)
 		default:
