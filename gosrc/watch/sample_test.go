@@ -25,7 +25,7 @@ func TestSamplerLooksAtLongRequests(t *testing.T) {
 	looks := make(chan []pool.Job)
 	notes := make(witness)
 	stop, ended := make(chan struct{}), make(chan struct{})
-	w := New(nil, nil, nil, fake, nil)
+	w := New(nil, nil, nil, clock.NewFake(), nil)
 	sampler := NewSampler(notes, func() []pool.Job { return <-looks }, w, fake)
 	go func() {
 		defer close(ended)
