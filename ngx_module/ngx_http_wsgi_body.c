@@ -50,6 +50,10 @@ ngx_http_wsgi_host_read(nwsgi_job_t *nj, void *buf, uint64_t len)
     job = (ngx_http_wsgi_job_t *) nj;
     stream = &job->stream;
 
+    if (ngx_http_wsgi_is_child) {
+        return NWSGI_GONE;
+    }
+
     (void) pthread_mutex_lock(&job->mutex);
 
     __atomic_store_n(&job->reading, 1, __ATOMIC_SEQ_CST);
@@ -174,9 +178,15 @@ ngx_http_wsgi_want_body(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
         return;
     }
 
-    /* the content handler has counted already */
+    /* nginx has replaced the handler of a response that is under way */
 
-    r->main->count--;
+    if (ctx->job && ctx->head_sent) {
+        r->write_event_handler = ngx_http_wsgi_write_handler;
+    }
+
+    /* the content handler has counted already; the request may be over */
+
+    ngx_http_finalize_request(r, NGX_DONE);
 }
 
 

@@ -175,6 +175,7 @@ ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
     return !wlcf->request_buffering
            && r == r->main
            && r->request_body == NULL
+           && !r->request_body_in_file_only
            && (r->headers_in.content_length_n > 0 || r->headers_in.chunked);
 }
 
@@ -267,7 +268,7 @@ ngx_http_wsgi_watch_client(ngx_http_request_t *r)
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wsgi_module);
 
-    if (wlcf->ignore_client_abort) {
+    if (wlcf->ignore_client_abort || r->post_action) {
         r->read_event_handler = ngx_http_block_reading;
         return NGX_OK;
     }

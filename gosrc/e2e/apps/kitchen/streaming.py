@@ -6,6 +6,7 @@ import hashlib
 import time
 
 from .common import TEXT, note, query, rest, wait_for
+from .output import block
 
 
 def lines(environ, start_response):
@@ -44,6 +45,15 @@ def held(environ, start_response):
     count += len(environ["wsgi.input"].read())
     start_response("200 OK", [TEXT])
     return [str(count).encode()]
+
+
+def late(environ, start_response):
+    """Reads the body when its answer has begun, then gives so many blocks."""
+    start_response("200 OK", [TEXT])
+    yield b"first"
+    environ["wsgi.input"].read()
+    for number in range(int(rest(environ))):
+        yield block(number, 65536)
 
 
 def unread(environ, start_response):
