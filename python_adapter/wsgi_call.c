@@ -121,6 +121,14 @@ wsgi_call_application(wsgi_request_t *request)
     }
 
     if (environ) {
+
+        /* before the call, in which write() may send the head */
+
+        if (request->block->flags & NWSGI_BLOCK_ACCESS) {
+            Py_INCREF(environ);
+            request->environ = environ;
+        }
+
         args[0] = NULL;
         args[1] = environ;
         args[2] = (PyObject *) self->links[WSGI_START_RESPONSE];
@@ -128,12 +136,7 @@ wsgi_call_application(wsgi_request_t *request)
         result = PyObject_Vectorcall(app, args + 1,
                                      2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
 
-        if (request->block->flags & NWSGI_BLOCK_ACCESS) {
-            request->environ = environ;
-
-        } else {
-            Py_DECREF(environ);
-        }
+        Py_DECREF(environ);
     }
 
     if (result == NULL && !wsgi_forked) {

@@ -105,8 +105,8 @@ func TestAccessRemoteUser(t *testing.T) {
 	n := startAccess(t)
 	const claim = "Authorization: Basic YWRtaW46eA==" // admin:x
 
-	for _, headers := range [][]string{nil, {claim}} {
-		named := append([]string{"X-Gate: allow J\xf6rg"}, headers...)
+	for i, headers := range [][]string{nil, {claim}, nil, {claim}} {
+		named := append([]string{"X-Gate: " + []string{"allow", "writes"}[i/2] + " J\xf6rg"}, headers...)
 		for _, target := range []string{"/environ/dump", "/missing/../environ/dump"} {
 			assert.Equal(t, "J\u00f6rg", n.environ(t, target, named...).str(t, "REMOTE_USER"))
 		}

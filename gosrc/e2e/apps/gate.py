@@ -22,6 +22,13 @@ def allow(environ, start_response, user):
     return []
 
 
+def writes(environ, start_response, user):
+    """The head leaves before the call returns."""
+    environ["REMOTE_USER"] = user
+    start_response("200 OK", [])(b"x")
+    return []
+
+
 def body(environ, start_response, rest):
     """A body that nobody asked for, in pieces, and one large piece."""
     environ["REMOTE_USER"] = "max"
