@@ -175,8 +175,8 @@ typedef struct {
 #define NWSGI_SEND_HEAD  0x01    /* status, reason, fields are set: once */
 #define NWSGI_SEND_LAST  0x02    /* the response is complete */
 #define NWSGI_SEND_FILE  0x04    /* the body is body_len bytes of "fd", from
-                                    "offset" on; "owner" is set, and keeps fd
-                                    open; the whole body: LAST is set, too;
+                                    "offset" on; send() duplicates it, "owner"
+                                    is set, too; the whole body: LAST is set;
                                     to HEAD as to GET, the host sends none */
 
 typedef struct {

@@ -82,13 +82,15 @@ ngx_http_wsgi_host_send(nwsgi_job_t *nj, const nwsgi_message_t *msg)
 
     if (ngx_http_wsgi_is_child || __atomic_load_n(&job->over, __ATOMIC_ACQUIRE)) {
         ngx_http_wsgi_host_drop(msg);
+        __atomic_store_n(&job->progress, ngx_http_wsgi_now(),
+                         __ATOMIC_RELEASE);
         return job->deaf ? NWSGI_OK : NWSGI_GONE;
     }
 
     m = ngx_http_wsgi_copy_message(job, msg);
     if (m == NULL) {
+        job->starved = ngx_errno;
         ngx_http_wsgi_host_drop(msg);
-        job->starved = 1;
         return NWSGI_ERROR;
     }
 
@@ -152,6 +154,7 @@ ngx_http_wsgi_copy_message(ngx_http_wsgi_job_t *job,
     u_char                   *p;
     size_t                    size;
     uint32_t                  i;
+    ngx_fd_t                  fd;
     ngx_keyval_t             *field;
     const nwsgi_field_t      *f;
     ngx_http_wsgi_message_t  *m;
@@ -164,8 +167,25 @@ ngx_http_wsgi_copy_message(ngx_http_wsgi_job_t *job,
         size += msg->fields[i].name_len + msg->fields[i].value_len;
     }
 
+    fd = NGX_INVALID_FILE;
+
+    if (msg->flags & NWSGI_SEND_FILE) {
+        fd = fcntl(msg->fd, F_DUPFD_CLOEXEC, 0);
+
+        if (fd == NGX_INVALID_FILE) {
+            return NULL;
+        }
+    }
+
     m = ngx_http_wsgi_create_message(job, size);
+
     if (m == NULL) {
+
+        if (fd != NGX_INVALID_FILE) {
+            (void) close(fd);
+            ngx_set_errno(NGX_ENOMEM);
+        }
+
         return NULL;
     }
 
@@ -176,7 +196,7 @@ ngx_http_wsgi_copy_message(ngx_http_wsgi_job_t *job,
     m->nfields = msg->nfields;
     m->content_length = msg->content_length;
     m->owner = msg->owner;
-    m->fd = msg->fd;
+    m->fd = fd;
     m->offset = msg->offset;
     m->credit = sizeof(ngx_http_wsgi_message_t) + msg->body_len;
     m->fields = (ngx_keyval_t *) (m + 1);
@@ -353,6 +373,10 @@ ngx_http_wsgi_free_message(ngx_http_wsgi_message_t *m)
 {
     if (m->owner) {
         ngx_http_wsgi_process.runtime->release(m->owner);
+    }
+
+    if (m->flags & NWSGI_SEND_FILE) {
+        (void) close(m->fd);
     }
 
     if (m->spare) {

@@ -233,7 +233,15 @@ wsgi_queue_next(wsgi_thread_t *self)
     queue = &wsgi_queues[self->pool];
 
     for ( ;; ) {
-        wsgi_owner_drop_all();
+
+        /*
+         * What this drops may run code of an application, for long.  One that
+         * is on its way to a job takes that first: nobody else is woken yet.
+         */
+
+        if (!self->woken) {
+            wsgi_owner_drop_all();
+        }
 
         if (wsgi_queue_take(queue, self, &job)) {
             return job;

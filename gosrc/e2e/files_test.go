@@ -203,6 +203,44 @@ func TestFileFreesThread(t *testing.T) {
 	assert.Zero(t, n.spools(), "a file is not buffered to another")
 }
 
+// close() of a file that has been sent runs on a thread that has nothing else to
+// do: neither the request behind it waits for that, nor any other.
+func TestFileCloseHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	n := start(t, orphans, file("text", textFile()))
+	path := filepath.Join(n.Dir, "text")
+	for i := range 20 {
+		event := fmt.Sprintf("%s-%d", name(t), i)
+		w := n.dial(t)
+		w.send(requestText("GET", "/files/slow_close/"+event+"?file="+path, nil) +
+			requestText("GET", "/response/plain", nil))
+		assert.Equal(t, textFile(), w.reply("GET").Body)
+		assert.Equal(t, "plain", w.reply("GET").Body)
+		assert.Equal(t, "plain", w.get("/response/plain").Body)
+		n.setEvent(t, event)
+		n.notes(t, event, 1)
+	}
+}
+
+// The application closes a file that it has handed over, and opens others: the
+// client gets the first one all the same.
+func TestFileClosedWhileSent(t *testing.T) {
+	t.Parallel()
+	const size, count = 1 << 20, 50
+	n := start(t, "sendfile on;"+outputServer, file("text", textFile()))
+	path := bigFile(t, n, size, count)
+	w := n.dialSlow(t)
+	w.request("GET", "/files/left/"+name(t)+"?file="+path+"&other="+filepath.Join(n.Dir, "text"))
+	body := w.content(w.head())
+	needBlocks(t, body, size, 0, 1)
+	n.setEvent(t, name(t))
+	n.notes(t, name(t), 1)
+	needBlocks(t, body, size, 1, count)
+	needEnd(t, body)
+	n.setEvent(t, name(t)+"-end")
+	n.wait("the descriptor to be closed", func() bool { return len(openPaths(n, path)) == 0 })
+}
+
 // openPaths returns the descriptors by which the worker has a file open.
 func openPaths(n *instance, path string) []int {
 	var found []int

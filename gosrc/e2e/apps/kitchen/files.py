@@ -4,8 +4,9 @@
 
 import io
 import os
+import threading
 
-from .common import TEXT, note, query, rest
+from .common import TEXT, note, query, rest, wait_for
 
 TYPE = ("Content-Type", "application/octet-stream")
 
@@ -35,6 +36,37 @@ def noting(environ, start_response):
 
     file = Noting(values["file"], rest(environ))
     file.file.seek(int(values.get("seek", 0)))
+    return environ["wsgi.file_wrapper"](file)
+
+
+class SlowClose(Noting):
+    def close(self):
+        wait_for(self.name)
+        super().close()
+
+
+def slow_close(environ, start_response):
+    """file=path: its close() waits."""
+    start_response("200 OK", [TYPE])
+    return environ["wsgi.file_wrapper"](SlowClose(query(environ)["file"], rest(environ)))
+
+
+def left(environ, start_response):
+    """file=path, other=path: the file is closed while it is being sent."""
+    name, values = rest(environ), query(environ)
+    file = open(values["file"], "rb")  # noqa: SIM115
+    start_response("200 OK", [TYPE])
+
+    def leave():
+        wait_for(name)
+        file.close()
+        others = [open(values["other"], "rb") for _ in range(50)]  # noqa: SIM115
+        note(name, "left")
+        wait_for(name + "-end")
+        for other in others:
+            other.close()
+
+    threading.Thread(target=leave).start()
     return environ["wsgi.file_wrapper"](file)
 
 
