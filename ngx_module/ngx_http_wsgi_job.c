@@ -207,6 +207,7 @@ ngx_http_wsgi_submit(ngx_http_wsgi_ctx_t *ctx)
 
     job->ctx = ctx;
     job->job.pool = ctx->pool->index;
+    job->timeout = wlcf->timeout;
     job->deaf = (wlcf->cancel == NGX_HTTP_WSGI_CANCEL_OFF);
     job->log = clcf->error_log ? clcf->error_log : ngx_cycle->log;
 
@@ -252,6 +253,13 @@ ngx_http_wsgi_submit(ngx_http_wsgi_ctx_t *ctx)
 }
 
 
+ngx_uint_t
+ngx_http_wsgi_is_lost(ngx_http_wsgi_ctx_t *ctx)
+{
+    return ngx_http_get_module_ctx(ctx->request, ngx_http_wsgi_module) != ctx;
+}
+
+
 void
 ngx_http_wsgi_detach(ngx_http_wsgi_ctx_t *ctx)
 {
@@ -281,6 +289,7 @@ ngx_http_wsgi_detach(ngx_http_wsgi_ctx_t *ctx)
         if (ctx->begun || ctx->taken
             || ngx_http_wsgi_process.runtime->withdraw(&job->job) != NWSGI_OK)
         {
+            ngx_http_wsgi_watch_orphan(job);
             return;
         }
     }
@@ -311,6 +320,11 @@ ngx_http_wsgi_timer_handler(ngx_event_t *ev)
 
     ctx = (ngx_http_wsgi_ctx_t *)
               ((u_char *) ev - offsetof(ngx_http_wsgi_ctx_t, timer));
+
+    if (ngx_http_wsgi_is_lost(ctx)) {
+        ngx_http_wsgi_detach(ctx);
+        return;
+    }
 
     c = ev->data;
 
@@ -435,6 +449,8 @@ ngx_http_wsgi_timed_out(ngx_http_wsgi_ctx_t *ctx, uint64_t begun, uint64_t now)
     /* before interrupt(), which logs with the context of the request */
 
     ngx_http_wsgi_set_over(ctx->job);
+
+    ctx->job->timed_out = 1;
 
     ngx_http_wsgi_process.runtime->interrupt(&ctx->job->job, NWSGI_TIMEOUT);
 

@@ -7,6 +7,7 @@
  * Included by ngx_http_wsgi_module.h.
  *
  *   _job.c        what a request leaves to Python threads, and its timer
+ *   _orphan.c     what becomes of it when the request has gone
  *   _host.c       the host table: what Python threads may call (python)
  *   _mailbox.c    how that gets to the loop
  *   _fork.c       and not from the children of applications
@@ -69,7 +70,7 @@ struct ngx_http_wsgi_message_s {
     uint64_t                        owner;
     size_t                          credit;            /* what send() took */
     off_t                           offset;            /* of NWSGI_SEND_FILE */
-    ngx_fd_t                        fd;
+    ngx_fd_t                        fd;                /* the message's own */
     ngx_uint_t                      spare;             /* was the loop's */
 
     ngx_str_t                       reason;
@@ -109,7 +110,9 @@ struct ngx_http_wsgi_job_s {
     ngx_http_wsgi_ctx_t            *ctx;               /* NULL: let go */
     ngx_log_t                      *log;               /* of the location */
     size_t                          size;
+    ngx_msec_t                      timeout;           /* wsgi_timeout */
     unsigned                        ended:1;
+    unsigned                        timed_out:1;
 
     /* set before submit(), then read-only */
 
@@ -129,7 +132,7 @@ struct ngx_http_wsgi_job_s {
     /* python only; the loop reads them after end() */
 
     uint32_t                        last;
-    uint32_t                        starved;           /* send(): no memory */
+    ngx_err_t                       starved;           /* of send(), or 0 */
     ngx_http_wsgi_message_t        *spare;             /* NULL: taken */
     size_t                          hinted;            /* bytes of 103 */
 
@@ -163,6 +166,12 @@ ngx_int_t ngx_http_wsgi_busy(ngx_http_request_t *r);
 ngx_int_t ngx_http_wsgi_submit(ngx_http_wsgi_ctx_t *ctx);
 
 /*
+ * Has nginx made something else of the request, whose job has not been let go?
+ * So it does for "post_action" when the client has gone.
+ */
+ngx_uint_t ngx_http_wsgi_is_lost(ngx_http_wsgi_ctx_t *ctx);
+
+/*
  * Cuts the link between request and job.  If the job has not ended, nobody
  * wants its response any more; if it has not begun, it never will.
  */
@@ -174,6 +183,10 @@ void ngx_http_wsgi_job_ended(ngx_http_wsgi_job_t *job);
 /* Gives a job its spare message, if there is memory; takes it back. */
 void ngx_http_wsgi_get_spare(ngx_http_wsgi_job_t *job);
 void ngx_http_wsgi_put_spare(ngx_http_wsgi_message_t *m);
+
+
+/* _orphan.c: the job runs on without its request; wsgi_timeout still holds. */
+void ngx_http_wsgi_watch_orphan(ngx_http_wsgi_job_t *job);
 
 
 /* _mailbox.c */
@@ -232,7 +245,8 @@ extern const nwsgi_host_t  ngx_http_wsgi_host;
 
 /*
  * python.  A message of send() in memory of its own, but for a body with an
- * owner.  NULL: no memory.
+ * owner; with a descriptor of its own, too, since an application may close a
+ * file that others still are sent.  NULL: see errno.
  */
 ngx_http_wsgi_message_t *ngx_http_wsgi_copy_message(
     ngx_http_wsgi_job_t *job, const nwsgi_message_t *msg);

@@ -44,9 +44,7 @@ ngx_http_wsgi_write_log(ngx_http_wsgi_message_t *m)
         log = *r->connection->log;
 
     } else if (job) {
-        log = *job->log;
-        log.handler = ngx_http_wsgi_log_context;
-        log.data = job;
+        ngx_http_wsgi_set_job_log(job, &log);
     }
 
     /* "while running application" would look like the end of the line */
@@ -65,6 +63,17 @@ ngx_http_wsgi_write_log(ngx_http_wsgi_message_t *m)
                       "than they could be written, or there was no memory",
                       lost);
     }
+}
+
+
+void
+ngx_http_wsgi_set_job_log(ngx_http_wsgi_job_t *job, ngx_log_t *log)
+{
+    *log = *job->log;
+
+    log->handler = ngx_http_wsgi_log_context;
+    log->data = job;
+    log->action = NULL;
 }
 
 

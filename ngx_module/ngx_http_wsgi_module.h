@@ -407,6 +407,12 @@ ngx_int_t ngx_http_wsgi_set_file(ngx_http_request_t *r, ngx_buf_t *b,
 /* Writes a message of log(). */
 void ngx_http_wsgi_write_log(ngx_http_wsgi_message_t *m);
 
+/*
+ * Makes "log" one for a single entry, with what the block of the job says of
+ * its request.
+ */
+void ngx_http_wsgi_set_job_log(ngx_http_wsgi_job_t *job, ngx_log_t *log);
+
 
 /* _variables.c */
 

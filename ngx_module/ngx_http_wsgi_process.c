@@ -26,7 +26,7 @@ static void ngx_http_wsgi_receive(void);
 static void ngx_http_wsgi_dispatch(ngx_http_wsgi_message_t *m);
 static void ngx_http_wsgi_dispatch_job(ngx_http_wsgi_message_t *m);
 static void ngx_http_wsgi_drop(ngx_http_wsgi_message_t *m);
-static void ngx_http_wsgi_cut(ngx_http_wsgi_ctx_t *ctx, int32_t result);
+static void ngx_http_wsgi_ended_early(ngx_http_wsgi_ctx_t *ctx, int32_t result);
 static void ngx_http_wsgi_abandon_jobs(void);
 static void ngx_http_wsgi_drain_log(void);
 static void ngx_http_wsgi_quick_exit(void);
@@ -320,6 +320,12 @@ ngx_http_wsgi_dispatch_job(ngx_http_wsgi_message_t *m)
         return;
     }
 
+    if (ngx_http_wsgi_is_lost(ctx)) {
+        ngx_http_wsgi_detach(ctx);
+        ngx_http_wsgi_drop(m);
+        return;
+    }
+
     c = ctx->request->connection;
     ngx_http_set_log_request(c->log, ctx->request);
 
@@ -339,7 +345,7 @@ ngx_http_wsgi_dispatch_job(ngx_http_wsgi_message_t *m)
 
     default: /* NGX_HTTP_WSGI_MESSAGE_END */
         ngx_http_wsgi_job_ended(job);
-        ngx_http_wsgi_cut(ctx, m->result);
+        ngx_http_wsgi_ended_early(ctx, m->result);
         break;
     }
 
@@ -375,16 +381,16 @@ ngx_http_wsgi_drop(ngx_http_wsgi_message_t *m)
 /* The job has ended, but not with its last message. */
 
 static void
-ngx_http_wsgi_cut(ngx_http_wsgi_ctx_t *ctx, int32_t result)
+ngx_http_wsgi_ended_early(ngx_http_wsgi_ctx_t *ctx, int32_t result)
 {
     ngx_http_request_t  *r;
 
     r = ctx->request;
 
     if (ctx->job->starved) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, NGX_ENOMEM,
-                      "wsgi: no memory for what application \"%V\" sent "
-                      "(response)", &ctx->app->name);
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, ctx->job->starved,
+                      "wsgi: no memory, or no descriptor, for what application "
+                      "\"%V\" sent (response)", &ctx->app->name);
     }
 
     ngx_http_wsgi_finalize(r, ctx,

@@ -170,6 +170,11 @@ ngx_http_wsgi_spool_handler(ngx_event_t *ev)
 
     ngx_connection_t  *c;
 
+    if (ngx_http_wsgi_is_lost(ctx)) {
+        ngx_http_wsgi_detach(ctx);
+        return;
+    }
+
     c = ctx->request->connection;
 
     ngx_http_set_log_request(c->log, ctx->request);

@@ -28,6 +28,13 @@ func (n *instance) setEvent(t *testing.T, name string) {
 	require.Equal(t, "set", n.text(t, "/event/set/"+name))
 }
 
+// threadsIn tells whether a thread runs a function of this name.
+func (n *instance) threadsIn(t *testing.T, function string) (there bool) {
+	t.Helper()
+	n.json(t, &there, "/event/runs/"+function)
+	return there
+}
+
 // notes returns what endpoints have noted under a name, when there are "count"
 // of them, as text.
 func (n *instance) notes(t *testing.T, name string, count int) []string {

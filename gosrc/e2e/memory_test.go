@@ -54,7 +54,7 @@ func (n *instance) starve(t *testing.T) (feed func()) {
 func TestNoMemoryForResponse(t *testing.T) {
 	t.Parallel()
 	n := starved(t, 50100, 60000, kitchen)
-	const lost = `\[error\].*wsgi: no memory for what application "kitchen" sent \(response\)` +
+	const lost = `\[error\].*wsgi: no memory, or no descriptor, for what application "kitchen" sent \(response\)` +
 		`.*Cannot allocate memory.*request: "GET `
 	require.Len(t, n.text(t, "/limits/chunk/50000"), 50000)
 	require.Len(t, n.text(t, "/limits/chunks/50000"), 50009)

@@ -99,6 +99,15 @@ def generator(environ, start_response):
         note(name, "closed")
 
 
+def buffers(environ, start_response):
+    """Notes that it runs, waits, and says how it wants to be buffered."""
+    name = rest(environ)
+    note(name, "runs")
+    wait_for(name)
+    start_response("200 OK", [TEXT, ("X-Accel-Buffering", "no")])
+    return Closing(name, [b"a", b"b"])
+
+
 class SlowClose(Closing):
     def close(self):
         wait_for(self.name)

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Events and notes: how a test steers one request with another."""
 
+import sys
+
 from .common import events, noted, notes, query, reply, reply_json, rest, wait_for
 
 
@@ -13,6 +15,12 @@ def set(environ, start_response):
 def wait(environ, start_response):
     wait_for(rest(environ))
     return reply(start_response, "came")
+
+
+def runs(environ, start_response):
+    """Does a thread run a function of this name?"""
+    names = {frame.f_code.co_name for frame in sys._current_frames().values()}
+    return reply_json(start_response, rest(environ) in names)
 
 
 def notes_of(environ, start_response):
