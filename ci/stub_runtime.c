@@ -239,11 +239,13 @@ stub_interrupt(nwsgi_job_t *job, uint32_t reason)
 
 
 static int32_t
-stub_stop(uint32_t wait)
+stub_stop(uint32_t wait, uint32_t limit)
 {
     char             text[64];
     uint32_t         i;
     static uint32_t  waited;
+
+    (void) limit;
 
     atomic_store(&stopping, 1);
 

@@ -62,12 +62,15 @@ func nwsgi_go_import(app C.uint32_t, ident C.uint64_t) (rc C.int32_t) {
 }
 
 //export nwsgi_go_stop
-func nwsgi_go_stop(wait C.uint32_t) (rc C.int32_t) {
+func nwsgi_go_stop(wait, limit C.uint32_t) (rc C.int32_t) {
 	rc = C.NWSGI_ERROR
 	defer logger.Guard("stop()")
 	l := present.Load()
 	if l == nil {
 		return C.NWSGI_OK
+	}
+	if limit > 0 {
+		l.Hurry(time.Duration(limit) * time.Millisecond)
 	}
 	switch l.Stop(time.Duration(wait) * time.Millisecond) {
 	case life.Done:

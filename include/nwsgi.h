@@ -30,7 +30,7 @@
 
 
 /* Raised whenever a struct or a contract below changes its meaning. */
-#define NWSGI_ABI  9
+#define NWSGI_ABI  10
 
 /*
  * The library carries this text, followed by the decimal ABI number and a NUL,
@@ -441,12 +441,14 @@ typedef struct {
 
     /*
      * Ends Python: running jobs are waited for, threading's shutdown and
-     * atexit run, all within shutdown_timeout.  The first call begins it; each
+     * atexit run, all within shutdown_timeout, and within "limit" milliseconds
+     * if that is not 0: nginx's master kills a worker that does not terminate.
+     * The first call begins it, and its "limit" is the one that counts; each
      * waits for "wait" milliseconds at the most.  NWSGI_AGAIN: call again (and
      * write the log meanwhile); NWSGI_OK: Python has ended; NWSGI_ERROR: it
      * could not be ended in time, the process has to _exit().
      */
-    int32_t        (*stop)(uint32_t wait);
+    int32_t        (*stop)(uint32_t wait, uint32_t limit);
 } nwsgi_runtime_t;
 
 

@@ -16,6 +16,10 @@
 
 #define NGX_HTTP_WSGI_STOP_WAIT  50
 
+/* nginx's master sends SIGKILL 3 seconds after SIGTERM */
+
+#define NGX_HTTP_WSGI_STOP_FAST  2000
+
 
 static ngx_int_t ngx_http_wsgi_start(ngx_cycle_t *cycle,
     ngx_http_wsgi_main_conf_t *mcf);
@@ -403,17 +407,21 @@ ngx_http_wsgi_ended_early(ngx_http_wsgi_ctx_t *ctx, int32_t result)
 void
 ngx_http_wsgi_exit_process(ngx_cycle_t *cycle)
 {
-    int32_t  rc;
+    int32_t   rc;
+    uint32_t  limit;
 
     if (ngx_http_wsgi_process.runtime == NULL) {
         ngx_http_wsgi_leave_zone();
         return;
     }
 
+    limit = ngx_terminate ? NGX_HTTP_WSGI_STOP_FAST : 0;
+
     ngx_http_wsgi_abandon_jobs();
 
     do {
-        rc = ngx_http_wsgi_process.runtime->stop(NGX_HTTP_WSGI_STOP_WAIT);
+        rc = ngx_http_wsgi_process.runtime->stop(NGX_HTTP_WSGI_STOP_WAIT,
+                                                 limit);
 
         ngx_time_update();
         ngx_http_wsgi_drain_log();

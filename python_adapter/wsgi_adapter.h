@@ -190,7 +190,8 @@ extern int32_t nwsgi_go_start(nwsgi_config_t *conf) __attribute__((weak));
 extern int32_t nwsgi_go_check(nwsgi_config_t *conf) __attribute__((weak));
 extern void nwsgi_go_interrupt(uint64_t serial, uint32_t reason)
     __attribute__((weak));
-extern int32_t nwsgi_go_stop(uint32_t wait) __attribute__((weak));
+extern int32_t nwsgi_go_stop(uint32_t wait, uint32_t limit)
+    __attribute__((weak));
 
 
 #endif /* WSGI_ADAPTER_H */

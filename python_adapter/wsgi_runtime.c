@@ -43,9 +43,9 @@ wsgi_runtime_interrupt(nwsgi_job_t *job, uint32_t reason)
 
 
 static int32_t
-wsgi_runtime_stop(uint32_t wait)
+wsgi_runtime_stop(uint32_t wait, uint32_t limit)
 {
-    return nwsgi_go_stop(wait);
+    return nwsgi_go_stop(wait, limit);
 }
 
 

@@ -235,3 +235,25 @@ func TestReopenLogs(t *testing.T) {
 	assert.Equal(t, "logged", n.text(t, "/logs/streams"))
 	n.waitLog("stdout printed")
 }
+
+// nginx's master kills what does not terminate in 3 s: a long request does not
+// cost the applications their atexit, nor the log an alert.
+func TestStopIsFast(t *testing.T) {
+	t.Parallel()
+	n := start(t, `
+    wsgi_shutdown_timeout 60s;
+    wsgi_python_path {{.Apps}};
+    server {
+        listen {{.Addr}};
+        location / { wsgi_pass kitchen; }
+        location /lasts { wsgi_pass lasts; }
+    }`,
+		file("apps/lasts.py", "import atexit\natexit.register(lambda: print('atexit ran'))\n"+
+			whichApp("here")))
+	running := n.dial(t)
+	running.request("GET", "/timing/nap/60/"+name(t))
+	n.notes(t, name(t), 1)
+	n.signal(syscall.SIGTERM)
+	assert.Equal(t, 0, n.waitExit())
+	assert.Equal(t, 1, n.countLog("atexit ran"))
+}

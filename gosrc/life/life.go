@@ -72,6 +72,7 @@ type Life struct {
 
 	mu       sync.Mutex
 	state    State
+	shutdown time.Duration // what the end may take; fixed when it begins
 	deadline time.Time     // of the end
 	stopping chan struct{} // closed by the first Stop
 	drained  chan struct{} // closed when the pools' threads have left, or not
@@ -85,6 +86,7 @@ func New(conf *config.Config, slots int, python Python, c clock.Clock,
 
 	l := &Life{
 		conf: conf, python: python, clock: c, log: logger, gate: newGate(),
+		shutdown: conf.ShutdownTimeout,
 		stopping: make(chan struct{}),
 		drained:  make(chan struct{}),
 		over:     make(chan struct{}),

@@ -25,8 +25,17 @@ const (
 // nwsgi.h's.
 const timeout = 1
 
+// Hurry has the end take no longer than "limit".  Before the first Stop.
+func (l *Life) Hurry(limit time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.deadline.IsZero() {
+		l.shutdown = min(l.shutdown, limit)
+	}
+}
+
 // Stop begins to end Python at its first call; each waits for at most "wait".
-// All of it takes no longer than ShutdownTimeout.  Of that, running requests
+// All of it takes no longer than ShutdownTimeout, or than Hurry says.  Of that, running requests
 // have one half before they are interrupted, and a quarter after that: the
 // rest is for what applications do at exit, which is worth more than a thread
 // that does not come back.
@@ -45,8 +54,11 @@ func (l *Life) Stop(wait time.Duration) Outcome {
 	if l.clock.Now().Before(deadline) {
 		return Again
 	}
-	return l.giveUp(fmt.Sprintf("Python has not ended within %v"+
-		" (wsgi_shutdown_timeout)", l.conf.ShutdownTimeout))
+	limit := "wsgi_shutdown_timeout"
+	if l.shutdown < l.conf.ShutdownTimeout {
+		limit = "fast shutdown"
+	}
+	return l.giveUp(fmt.Sprintf("Python has not ended within %v (%s)", l.shutdown, limit))
 }
 
 // begin begins to end Python, if that has not begun, and returns the deadline.
@@ -56,7 +68,7 @@ func (l *Life) begin() time.Time {
 	if !l.deadline.IsZero() {
 		return l.deadline
 	}
-	l.deadline = l.clock.Now().Add(l.conf.ShutdownTimeout)
+	l.deadline = l.clock.Now().Add(l.shutdown)
 	close(l.stopping)
 	if l.state == Idle {
 		l.state = Ended
@@ -87,9 +99,9 @@ func (l *Life) giveUp(why string) Outcome {
 func (l *Life) drain() {
 	defer l.log.Guard("the end of Python")
 	defer close(l.drained)
-	half, timer := clock.After(l.clock, l.conf.ShutdownTimeout/2)
+	half, timer := clock.After(l.clock, l.shutdown/2)
 	defer timer.Stop()
-	rest, timer := clock.After(l.clock, l.conf.ShutdownTimeout*3/4)
+	rest, timer := clock.After(l.clock, l.shutdown*3/4)
 	defer timer.Stop()
 	l.python.Close()
 	l.pools.Close()
