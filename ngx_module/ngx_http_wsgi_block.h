@@ -92,7 +92,14 @@ typedef struct {
 ngx_int_t ngx_http_wsgi_collect_vars(ngx_http_wsgi_build_t *b);
 ngx_int_t ngx_http_wsgi_collect_fields(ngx_http_wsgi_build_t *b);
 
-/* The same for HTTP_HOST, if it is not what the field "Host" says. */
+/* Of the variables, _address.c: NGX_OK or NGX_ERROR. */
+ngx_int_t ngx_http_wsgi_collect_server(ngx_http_wsgi_build_t *b);
+void ngx_http_wsgi_collect_client(ngx_http_wsgi_build_t *b);
+
+/* A number as text, at the end of "buf", which has NGX_OFF_T_LEN bytes. */
+void ngx_http_wsgi_number(ngx_str_t *s, u_char *buf, uint64_t n);
+
+/* HTTP_HOST, if it is not what the field "Host" says. */
 void ngx_http_wsgi_collect_host(ngx_http_wsgi_build_t *b);
 
 /*

@@ -21,8 +21,8 @@
  *   _handler.c    the life of a request
  *   _access.c     wsgi_access: the same in the access phase
  *   _body.c       the body of "wsgi_request_buffering off"
- *   _block.c      request -> block: _environ.c collects the CGI variables,
- *                 _fields.c the header fields
+ *   _block.c      request -> block: _environ.c and _address.c collect the CGI
+ *                 variables, _fields.c the header fields
  *   _response.c   messages -> client; _head.c, _header.c: their heads,
  *                 _output.c: their bodies, _spool.c: what of them has to wait
  *                 in a file, _file.c: those that are files; _accel.c: answers
