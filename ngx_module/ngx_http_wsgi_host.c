@@ -80,7 +80,9 @@ ngx_http_wsgi_host_send(nwsgi_job_t *nj, const nwsgi_message_t *msg)
 
     job = (ngx_http_wsgi_job_t *) nj;
 
-    if (ngx_http_wsgi_is_child || __atomic_load_n(&job->over, __ATOMIC_ACQUIRE)) {
+    if (ngx_http_wsgi_is_child
+        || __atomic_load_n(&job->over, __ATOMIC_ACQUIRE))
+    {
         ngx_http_wsgi_host_drop(msg);
         __atomic_store_n(&job->progress, ngx_http_wsgi_now(),
                          __ATOMIC_RELEASE);
