@@ -4,6 +4,7 @@
 package adapter_test
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	adapter "github.com/ngx-wsgi/ngx_wsgi/python_adapter"
 	"github.com/ngx-wsgi/ngx_wsgi/python_adapter/internal/hosttest"
 )
 
@@ -65,6 +67,61 @@ except RequestCancelled:
 	call.Interrupt(cancel)
 	r := call.Wait()
 	assert.Equal(t, "ready\ncancelled", r.LogText(), "no stack, no traceback")
+}
+
+// interrupt does at once what the watch would, to the one request that runs,
+// and tells whether an exception was raised.
+func interrupt(reason uint32) bool {
+	raised := make(chan bool)
+	go func() {
+		runtime.LockOSThread()
+		for slot := range uint32(adapter.MaxSlots) {
+			if serial, _, _, _ := python.Job(slot); serial != 0 {
+				raised <- python.Interrupt(slot, serial, reason)
+				return
+			}
+		}
+		raised <- false
+	}()
+	return <-raised
+}
+
+// A client that goes does not keep the application from cleaning up, neither
+// when the exception waits for the thread, nor when it comes during close().
+func TestCancellationSparesClose(t *testing.T) {
+	req := hosttest.Request{
+		App: `
+import threading
+gate = threading.Event()
+
+class Body:
+    def __iter__(self):
+        try:
+            while True: yield b"x"
+        finally:
+            print("iterator")
+    def close(self):
+        print("ready")
+        while not gate.wait(0.001): pass
+        print("closed")
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    if environ["QUERY_STRING"] == "open":
+        gate.set()
+        return []
+    return Body()
+`,
+		OnSend: func(*hosttest.Response) hosttest.Answer { return hosttest.Again },
+		OnWait: func() hosttest.Answer {
+			assert.True(t, interrupt(cancel))
+			return hosttest.Gone
+		},
+	}
+	call := submit(t, req)
+	assert.False(t, interrupt(cancel), "too late")
+	hosttest.Run(t, hosttest.Request{App: req.App, Query: "open"})
+	assert.Equal(t, "iterator\nready\nclosed", call.Wait().LogText())
 }
 
 func TestDisconnectedIsSeen(t *testing.T) {

@@ -26,6 +26,7 @@ static int wsgi_call_body(wsgi_request_t *request, PyObject *result);
 static int wsgi_call_items(wsgi_request_t *request, PyObject *result);
 static int wsgi_call_iterate(wsgi_request_t *request, PyObject *result);
 static int wsgi_call_chunk(wsgi_request_t *request, PyObject *chunk);
+static void wsgi_call_closes(wsgi_request_t *request);
 static void wsgi_call_finish(wsgi_request_t *request, int32_t result);
 static int wsgi_call_expected(wsgi_request_t *request, PyObject *exception);
 static void wsgi_call_log(wsgi_request_t *request, PyObject *text);
@@ -81,6 +82,8 @@ wsgi_call_run(wsgi_request_t *request)
     if (wsgi_forked) {
         wsgi_call_forked();
     }
+
+    wsgi_call_closes(request);
 
     if (rc != 0) {
         wsgi_call_failed(request, "iteration");
@@ -289,6 +292,7 @@ wsgi_call_iterate(wsgi_request_t *request, PyObject *result)
         Py_DECREF(chunk);
     }
 
+    wsgi_call_closes(request);
     Py_DECREF(iterator);
 
     return rc;
@@ -321,6 +325,27 @@ wsgi_call_chunk(wsgi_request_t *request, PyObject *chunk)
     }
 
     return wsgi_response_chunk(request, chunk);
+}
+
+
+/*
+ * From here on the application cleans up, and is not kept from it because its
+ * client has gone: an exception that waits for this thread's next instruction
+ * would end close() at its first.
+ */
+
+static void
+wsgi_call_closes(wsgi_request_t *request)
+{
+    wsgi_thread_t  *self;
+
+    self = request->thread;
+    request->closing = 1;
+
+    if (self->interrupted == NWSGI_CANCEL) {
+        self->interrupted = 0;
+        (void) PyThreadState_SetAsyncExc(self->ident, NULL);
+    }
 }
 
 

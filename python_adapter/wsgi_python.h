@@ -87,6 +87,7 @@ struct wsgi_request_s {
     wsgi_state_e           state;
     int                    gone;        /* nobody wants the response any more */
     int                    handed;      /* the result is the host's to close */
+    int                    closing;     /* cancelling it would be too late */
     int64_t                left;        /* of Content-Length; -1: not known */
     uint32_t               chunks;      /* that the iterable gave, also empty */
 };
@@ -112,7 +113,7 @@ struct wsgi_thread_s {
     uint32_t          slot;
     uint32_t          pool;
     unsigned long     ident;            /* threading.get_ident() */
-    int               interrupted;      /* an exception was raised in it */
+    uint32_t          interrupted;      /* the reason an exception was raised */
     wsgi_request_t   *request;          /* NULL: between two jobs */
     wsgi_head_t       head;
 

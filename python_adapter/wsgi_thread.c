@@ -248,12 +248,16 @@ wsgi_thread_interrupt(uint32_t slot, uint64_t serial, uint32_t reason)
         thread = wsgi_thread_runner(slot, serial);
     }
 
+    if (thread && reason == NWSGI_CANCEL && thread->request->closing) {
+        thread = NULL;
+    }
+
     /* from here on the GIL stays here, and the thread cannot end its job */
 
     if (thread) {
         wsgi_thread_log(thread, text);
 
-        thread->interrupted = 1;
+        thread->interrupted = reason;
         found = PyThreadState_SetAsyncExc(thread->ident,
                                           reason == NWSGI_TIMEOUT
                                               ? wsgi.request_timeout
