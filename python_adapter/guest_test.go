@@ -4,9 +4,12 @@
 package adapter_test
 
 import (
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/ngx-wsgi/ngx_wsgi/python_adapter/internal/hosttest"
 )
@@ -79,6 +82,61 @@ result = os.waitpid(pid, 0)[1] >> 8`, "5"},
 		t.Run(c.name, func(t *testing.T) {
 			r := serve(t, "start_response('200 OK', [])\n"+c.body+"\nreturn [repr(result).encode()]")
 			assert.Equal(t, c.want, r.Body(), r.LogText())
+		})
+	}
+}
+
+// forking is the head of an application whose objects fork when they go, or are
+// closed; a child that stayed would be killed by its alarm.
+const forking = `
+import os, signal, tempfile
+
+def fork(code=0):
+    pid = os.fork()
+    if pid:
+        return print("ended with", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    signal.alarm(5)
+    if code:
+        raise SystemExit(code)
+
+class Body(list):
+    def __del__(self): fork()
+
+class File:
+    def __init__(self, file):
+        self.file, self.read = file, file.read
+    def close(self): fork()
+
+class Closing(list):
+    def __init__(self, code): self.code = code
+    def close(self): fork(self.code)
+
+class Value(str):
+    def __del__(self): fork()
+
+def application(environ, start_response):
+`
+
+// A child ends where it comes back into the server, wherever that has called
+// the application.
+func TestForkedChildrenEnd(t *testing.T) {
+	for _, c := range []struct{ name, body, want string }{
+		{"close", "start_response('200 OK', [])\n    return Closing(0)", "ended with 0"},
+		{"close with a status", "start_response('200 OK', [])\n    return Closing(3)", "ended with 3"},
+		{"the end of an iterable", "start_response('200 OK', [])\n    return Body()", "ended with 0"},
+		{"the end of a header", "start_response('200 OK', [('X', Value('y'))])\n    return []", "ended with 0"},
+		{"close of a file", "file = tempfile.TemporaryFile()\n    file.write(b'x')\n    file.seek(0)\n" +
+			"    start_response('200 OK', [])\n    return environ['wsgi.file_wrapper'](File(file))", "ended with 0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := hosttest.Run(t, hosttest.Request{App: forking + "    " + c.body})
+			assert.Equal(t, hosttest.OK, r.Result, r.LogText())
+			said := r.LogText()
+			require.Eventually(t, func() bool {
+				said += hosttest.Log() // of a file, which is closed later
+				return strings.Contains(said, "ended with")
+			}, hosttest.Patience, time.Millisecond)
+			assert.Contains(t, said, c.want)
 		})
 	}
 }

@@ -215,6 +215,27 @@ func TestStandardLibraryThatIsBroken(t *testing.T) {
 	assert.Contains(t, got, fmt.Sprintf("refused: Python %s of %q does not start: ", version(t), home))
 }
 
+// A child that an import has forked does not come back to who has called it.
+func TestForkInImport(t *testing.T) {
+	for child, want := range map[string]string{
+		"pass": "0", "sys.exit(3)": "3", "raise ValueError('of the child')": "1",
+	} {
+		out, err := run(t, probed(t, `
+import atexit
+pid = os.fork()
+if pid == 0:
+    `+child+`
+else:
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    atexit.register(lambda: os.write(1, b"|%d" % status))
+if pid == 0: atexit.register(os.write, 1, b"|the child came back")`, config.Config{}))
+		require.NoError(t, err, "%s", out)
+		words, status, _ := strings.Cut(out, "|")
+		assert.Equal(t, want, status, child)
+		assert.Equal(t, strings.HasPrefix(child, "raise"), strings.Contains(words, "ValueError: of the child"))
+	}
+}
+
 // A fault in C code ends the process by its signal, with Python's stacks and
 // without Go's.
 func TestFaultInC(t *testing.T) {

@@ -10,8 +10,6 @@
  * whatever happens.
  */
 
-#include <unistd.h>
-
 #include "wsgi_python.h"
 
 
@@ -30,7 +28,6 @@ static void wsgi_call_closes(wsgi_request_t *request);
 static void wsgi_call_finish(wsgi_request_t *request, int32_t result);
 static int wsgi_call_expected(wsgi_request_t *request, PyObject *exception);
 static void wsgi_call_log(wsgi_request_t *request, PyObject *text);
-static void wsgi_call_forked(void);
 
 
 void
@@ -64,13 +61,13 @@ wsgi_call(wsgi_thread_t *self, nwsgi_job_t *job)
 static int
 wsgi_call_run(wsgi_request_t *request)
 {
-    int        rc;
+    int        rc, closed;
     PyObject  *result;
 
     result = wsgi_call_application(request);
 
     if (wsgi_forked) {
-        wsgi_call_forked();
+        wsgi_fork_end();
     }
 
     if (result == NULL) {
@@ -80,7 +77,7 @@ wsgi_call_run(wsgi_request_t *request)
     rc = wsgi_call_body(request, result);
 
     if (wsgi_forked) {
-        wsgi_call_forked();
+        wsgi_fork_end();
     }
 
     wsgi_call_closes(request);
@@ -89,7 +86,13 @@ wsgi_call_run(wsgi_request_t *request)
         wsgi_call_failed(request, "iteration");
     }
 
-    if (!request->handed && wsgi_call_close(result) != 0) {
+    closed = request->handed ? 0 : wsgi_call_close(result);
+
+    if (wsgi_forked) {
+        wsgi_fork_end();
+    }
+
+    if (closed != 0) {
         wsgi_call_failed(request, "close");
     }
 
@@ -398,6 +401,13 @@ wsgi_call_finish(wsgi_request_t *request, int32_t result)
     wsgi_head_clear(request->head);
     Py_CLEAR(request->environ);
 
+    if (wsgi_forked) {
+
+        /* what was dropped last, the iterable or a header, has run code, too */
+
+        wsgi_fork_end();
+    }
+
     wsgi_thread_runs(self, NULL);
     self->request = NULL;
 
@@ -477,41 +487,4 @@ wsgi_call_log(wsgi_request_t *request, PyObject *text)
         wsgi_host->log(request ? request->job : NULL, NWSGI_LOG_ERR,
                        lost, sizeof(lost) - 1);
     }
-}
-
-
-/*
- * In a child that the application forked and that has come back into the
- * server: it ends here, as a script would.  It has no connection to answer on.
- */
-
-static void
-wsgi_call_forked(void)
-{
-    int        status;
-    PyObject  *exception, *code;
-
-    status = 0;
-
-    if (PyErr_Occurred()) {
-        status = 1;
-        exception = PyErr_GetRaisedException();
-
-        if (PyErr_GivenExceptionMatches(exception, PyExc_SystemExit)) {
-            code = PyObject_GetAttrString(exception, "code");
-
-            if (code && code == Py_None) {
-                status = 0;
-
-            } else if (code && PyLong_Check(code)) {
-                status = (int) PyLong_AsLong(code);
-            }
-
-        } else {
-            PyErr_SetRaisedException(exception);
-            PyErr_Print();
-        }
-    }
-
-    _exit(status);
 }

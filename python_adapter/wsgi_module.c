@@ -10,7 +10,6 @@
 
 
 wsgi_module_t  wsgi;
-int            wsgi_forked;
 
 
 static int wsgi_module_exceptions(PyObject *module);

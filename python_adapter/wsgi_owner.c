@@ -80,6 +80,7 @@ wsgi_owner_waiting(void)
 void
 wsgi_owner_drop(int close)
 {
+    int                      rc;
     wsgi_owner_t            *owner, *next;
     _Atomic(wsgi_owner_t *) *stack;
 
@@ -92,7 +93,13 @@ wsgi_owner_drop(int close)
     for (owner = atomic_exchange(stack, NULL); owner; owner = next) {
         next = owner->next;
 
-        if (close && wsgi_call_close(owner->object) != 0) {
+        rc = close ? wsgi_call_close(owner->object) : 0;
+
+        if (wsgi_forked) {
+            wsgi_fork_end();
+        }
+
+        if (rc != 0) {
             wsgi_call_failed(NULL, "close");
         }
 

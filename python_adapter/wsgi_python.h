@@ -152,10 +152,6 @@ typedef struct {
 
 extern wsgi_module_t  wsgi;
 
-/* 1 in a process that an application forked: it must not serve requests. */
-extern int            wsgi_forked;
-
-
 /* wsgi_queue.c */
 
 /*
@@ -278,6 +274,19 @@ int wsgi_response_end(wsgi_request_t *request);
 
 /* 1: nothing that the application may still yield would be sent */
 int wsgi_response_over(const wsgi_request_t *request);
+
+
+/* wsgi_fork.c */
+
+/* 1 in a process that an application forked: it must not serve requests. */
+extern int            wsgi_forked;
+
+/*
+ * Ends such a process, as a script ends: by the exception that is set, if one
+ * is.  Wherever code of an application comes back, and before anything that is
+ * the parent's is touched.
+ */
+void wsgi_fork_end(void) __attribute__((noreturn));
 
 
 /* wsgi_owner.c: what the host sends from, until it has given it back */

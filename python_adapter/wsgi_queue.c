@@ -243,6 +243,13 @@ wsgi_queue_next(wsgi_thread_t *self)
             wsgi_owner_drop_all();
         }
 
+        if (wsgi_forked) {
+
+            /* a job in this copy of the queue is one that the parent runs */
+
+            wsgi_fork_end();
+        }
+
         if (wsgi_queue_take(queue, self, &job)) {
             return job;
         }

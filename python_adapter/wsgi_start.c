@@ -13,7 +13,7 @@
  * - no signal handlers, they are nginx's; argv is not parsed.
  */
 
-#include <Python.h>             /* first: it defines _GNU_SOURCE for dladdr() */
+#include "wsgi_python.h"        /* first: it defines _GNU_SOURCE for dladdr() */
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -35,6 +35,7 @@ static PyStatus wsgi_start_configure(PyConfig *config,
 static int wsgi_start_sys(const nwsgi_config_t *conf);
 static int wsgi_start_sys_path(PyObject *path, Py_ssize_t i, const char *dir);
 static void wsgi_start_children(void);
+static void wsgi_start_forked(void);
 
 
 int32_t
@@ -282,6 +283,10 @@ wsgi_start_importing(PyObject *self, PyObject *args)
         return NULL;
     }
 
+    if (wsgi_forked) {
+        wsgi_start_forked();
+    }
+
     if (nwsgi_go_import && nwsgi_go_import(app, ident) != NWSGI_OK) {
         PyErr_SetString(PyExc_SystemError,
                         "the runtime has failed, and logged why");
@@ -289,6 +294,28 @@ wsgi_start_importing(PyObject *self, PyObject *args)
     }
 
     Py_RETURN_NONE;
+}
+
+
+/*
+ * A child that the application forked when it was imported, on any thread; the
+ * import has come to its end, which is in a "finally", so that the exception is
+ * not set but being handled.  Go, where the import was called, does not live
+ * here.
+ */
+
+static void
+wsgi_start_forked(void)
+{
+    PyObject  *type, *value, *traceback;
+
+    PyErr_GetExcInfo(&type, &value, &traceback);
+
+    if (value && value != Py_None) {
+        PyErr_SetRaisedException(Py_NewRef(value));
+    }
+
+    wsgi_fork_end();
 }
 
 

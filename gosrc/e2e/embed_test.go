@@ -115,6 +115,8 @@ func TestFork(t *testing.T) {
 			}
 		})
 	}
+	assert.Equal(t, "one answer", n.text(t, "/process/fork_in_close/"+name(t)))
+	assert.Equal(t, []string{"0"}, n.notes(t, name(t), 1))
 	for range 20 {
 		assert.Equal(t, "plain", n.text(t, "/response/plain"))
 	}

@@ -153,6 +153,28 @@ def fork_in_generator(environ, start_response):
     yield b"after"
 
 
+class ForksInClose:
+    def __init__(self, name):
+        self.name = name
+
+    def __iter__(self):
+        return iter([b"one answer"])
+
+    def close(self):
+        pid = os.fork()
+        if pid:
+            _, status = os.waitpid(pid, 0)
+            note(self.name, os.waitstatus_to_exitcode(status))
+        else:
+            signal.alarm(10)
+
+
+def fork_in_close(environ, start_response):
+    """A child that goes on when the response has its end."""
+    start_response("200 OK", [TEXT])
+    return ForksInClose(rest(environ))
+
+
 def fork_prints(environ, start_response):
     pid = os.fork()
     if pid == 0:
