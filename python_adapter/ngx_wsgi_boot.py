@@ -10,6 +10,7 @@ failure(), stack(), thread_started() and file_range().  What is not needed by
 every application is imported where it is used: a worker's memory is counted.
 """
 
+import gc
 import os
 import sys
 import threading
@@ -333,7 +334,7 @@ def is_ours(filename):
 
 def stack(ident):
     """What a thread is doing, for a log line of its own."""
-    frame = sys._current_frames().get(ident)
+    frame = current_frames().get(ident)
     if frame is None:
         return "its thread runs no Python code"
     frames = [f for f in traceback.extract_stack(frame) if not is_ours(f.filename)]
@@ -345,7 +346,27 @@ def stack(ident):
     return head + "".join(traceback.format_list(frames)).rstrip("\n")
 
 
-current_frames = sys._current_frames
+_looking = threading.Lock()
+
+
+def current_frames():
+    """The frame of each thread, as sys._current_frames() has it.
+
+    3.11, but for its last releases, makes them while it holds a lock, and a
+    garbage collection that begins there may want that lock, or give up the GIL
+    to somebody who does: then nothing ever runs again (CPython's gh-106883).
+
+    The lock here is for those who would find the collection disabled by each
+    other.
+    """
+    with _looking:
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return sys._current_frames()
+        finally:
+            if enabled:
+                gc.enable()
 
 
 def place(frames, ident):

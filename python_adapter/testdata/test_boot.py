@@ -11,6 +11,7 @@ will do as well:
     python3.9 python_adapter/testdata/test_boot.py
 """
 
+import gc
 import importlib
 import io
 import os
@@ -473,6 +474,20 @@ class Words(Case):
         self.assertEqual(
             boot.failure(-1, "call", KeyError()), "Python raised KeyError in call"
         )
+
+    def test_no_garbage_is_collected_while_frames_are_made(self):
+        seen = []
+        real = sys._current_frames
+        sys._current_frames = lambda: seen.append(gc.isenabled()) or real()
+        self.addCleanup(setattr, sys, "_current_frames", real)
+        self.addCleanup(gc.enable)
+        self.assertIn(threading.get_ident(), boot.current_frames())
+        boot.stack(1)
+        self.assertTrue(gc.isenabled())
+        gc.disable()
+        boot.stack(1)
+        self.assertFalse(gc.isenabled(), "as it was")
+        self.assertEqual(seen, [False] * 3)
 
     def test_stack_of_a_thread(self):
         gate = threading.Event()
