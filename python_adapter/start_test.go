@@ -236,18 +236,24 @@ if pid == 0: atexit.register(os.write, 1, b"|the child came back")`, config.Conf
 	}
 }
 
+// manyThreads are more than faulthandler tells of, all younger than who starts
+// them.
+const manyThreads = "import ctypes, threading, time; " +
+	"[threading.Thread(target=time.sleep, args=(1000,), daemon=True).start() for i in range(150)]"
+
 // A fault in C code ends the process by its signal, with Python's stacks and
 // without Go's.
 func TestFaultInC(t *testing.T) {
 	for _, statement := range []string{
 		"import ctypes; ctypes.string_at(0)",
 		"import ctypes, threading; t = threading.Thread(target=ctypes.string_at, args=(0,)); t.start(); t.join()",
+		manyThreads + "; ctypes.string_at(0)",
 	} {
 		out, err := run(t, probed(t, statement, config.Config{}))
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit)
 		assert.Equal(t, "signal: segmentation fault", strings.TrimSuffix(exit.Error(), " (core dumped)"))
-		assert.Regexp(t, `^wsgi: process \d+ got signal 11; Python's threads:\n`+
+		assert.Regexp(t, `^wsgi: process \d+ got signal 11; Python's threads:\n(Thread .*\n(  .*\n)+\n)?`+
 			`Current thread 0x[0-9a-f]{16}( \[.*\])? \(most recent call first\):\n`+
 			`  File ".*/ctypes/__init__\.py", line \d+ in string_at\n`, out)
 		assert.NotContains(t, out, "goroutine")

@@ -43,6 +43,7 @@ static int wsgi_dump_register(PyObject *module, int fd);
 static int wsgi_dump_signal(void);
 static void wsgi_dump_child(void);
 static unsigned long wsgi_dump_holder(void);
+static void wsgi_dump_first(PyThreadState *head, PyThreadState *tstate);
 static void wsgi_dump_wait(pid_t pid);
 
 
@@ -193,13 +194,24 @@ done:
 size_t
 wsgi_dump_here(char *buf, size_t len)
 {
-    ssize_t  n;
+    ssize_t         n;
+    PyThreadState  *tstate;
 
     if (wsgi_dump_fd == -1
         || ftruncate(wsgi_dump_fd, 0) == -1
         || lseek(wsgi_dump_fd, 0, SEEK_SET) == -1)
     {
         return 0;
+    }
+
+    /* the thread that has died is the one that must not be missing */
+
+    tstate = PyGILState_GetThisThreadState();
+
+    if (tstate) {
+        wsgi_dump_first(
+            PyInterpreterState_ThreadHead(PyThreadState_GetInterpreter(tstate)),
+            tstate);
     }
 
     wsgi_dump_handler(wsgi_dump_signo);
@@ -231,9 +243,8 @@ wsgi_dump_child(void)
 
 
 /*
- * In the child.  The identifier of the thread that holds the GIL, or 0.
- * faulthandler writes the stacks of 100 threads and no more: in this copy of
- * the list that thread is moved to the second place.
+ * In the child.  The identifier of the thread that holds the GIL, or 0; it is
+ * among the first in this copy of the list.
  */
 
 static unsigned long
@@ -253,13 +264,39 @@ wsgi_dump_holder(void)
         return 0;
     }
 
-    if (tstate != head) {
-        tstate->prev->next = tstate->next;
-        tstate->next = head->next;
-        head->next = tstate;
-    }
+    wsgi_dump_first(head, tstate);
 
     return tstate->thread_id;
+}
+
+
+/*
+ * faulthandler writes the stacks of 100 threads and no more, and the youngest
+ * first: moves a thread to the second place of the list.  In a process that is
+ * about to end: this does not ask for the list's lock.
+ */
+
+static void
+wsgi_dump_first(PyThreadState *head, PyThreadState *tstate)
+{
+    if (tstate == head) {
+        return;
+    }
+
+    tstate->prev->next = tstate->next;
+
+    if (tstate->next) {
+        tstate->next->prev = tstate->prev;
+    }
+
+    tstate->prev = head;
+    tstate->next = head->next;
+
+    if (head->next) {
+        head->next->prev = tstate;
+    }
+
+    head->next = tstate;
 }
 
 
