@@ -391,7 +391,7 @@ def file_range(file):
     """What nginx can send of a file by itself: (descriptor, offset, length).
 
     None for everything else.  A fileno() is not enough: gzip.GzipFile has one,
-    of the compressed file.
+    of the compressed file.  Nor is a size of 0, which files of /proc have.
     """
     import io
     from stat import S_ISREG
@@ -405,7 +405,7 @@ def file_range(file):
         file.flush()
     fd = file.fileno()
     status = os.fstat(fd)
-    if not S_ISREG(status.st_mode):
+    if not S_ISREG(status.st_mode) or status.st_size == 0:
         return None
     offset = file.tell()
     return fd, offset, max(0, status.st_size - offset)

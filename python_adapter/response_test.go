@@ -5,6 +5,8 @@ package adapter_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -416,6 +418,22 @@ return environ["wsgi.file_wrapper"](io.BytesIO(b"0123456789"), 4)`)
 	assert.Zero(t, r.Files)
 	served(t, r, "0123456789")
 	assert.Equal(t, []string{"0123", "4567", "89"}, r.Chunks)
+}
+
+// A file that has nothing by its size is read.
+func TestFileWrapperWithoutSize(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	require.NoError(t, os.WriteFile(empty, nil, 0o600))
+	for name, length := range map[string]int64{"/proc/self/cmdline": -1, empty: 0} {
+		r := serve(t, fmt.Sprintf(`
+start_response("200 OK", [])
+return environ["wsgi.file_wrapper"](open(%q, "rb"))`, name))
+		want, err := os.ReadFile(name)
+		require.NoError(t, err)
+		served(t, r, string(want))
+		assert.Equal(t, length, r.Length, name)
+		assert.Zero(t, r.Files)
+	}
 }
 
 func TestEarlyHints(t *testing.T) {
