@@ -284,7 +284,10 @@ func TestResponsesWithoutABody(t *testing.T) {
 					App:    function(fmt.Sprintf("start_response(%q, [])\nreturn %s", c.status, value)),
 				})
 				served(t, r, "")
-				if value == `[b"hello"]` && c.method == "HEAD" {
+				switch {
+				case value == `[]`:
+					assert.Equal(t, int64(-1), r.Length, "RFC 9110, 8.6")
+				case value == `[b"hello"]` && c.method == "HEAD":
 					assert.Equal(t, int64(5), r.Length)
 				}
 			})

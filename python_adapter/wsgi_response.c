@@ -172,9 +172,9 @@ wsgi_response_end(wsgi_request_t *request)
 
     case WSGI_STARTED:
 
-        /* an empty body; that of a HEAD request says nothing of GET's length */
+        /* an empty body; where there is none, it says nothing of its length */
 
-        if (!(request->block->flags & NWSGI_BLOCK_HEAD)) {
+        if (!wsgi_response_no_body(request)) {
             wsgi_response_length(request, 0);
         }
 

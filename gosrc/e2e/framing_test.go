@@ -80,13 +80,13 @@ func TestFramingHead(t *testing.T) {
 func TestFramingNoBody(t *testing.T) {
 	t.Parallel()
 	n := start(t, kitchen)
-	for _, endpoint := range []string{"no_body", "no_body_length"} {
+	for _, endpoint := range []string{"no_body", "no_body_empty", "no_body_length"} {
 		for _, status := range []int{204, 304} {
 			w := n.dial(t)
 			r := w.get(fmt.Sprintf("/framing/%s/%d", endpoint, status))
 			require.Equal(t, status, r.Status)
 			assert.Empty(t, r.values("Transfer-Encoding"))
-			if status == 204 {
+			if status == 204 || endpoint == "no_body_empty" {
 				assert.Empty(t, r.values("Content-Length"), "RFC 9110, 8.6")
 			}
 			next := w.get("/response/plain")

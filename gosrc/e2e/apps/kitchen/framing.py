@@ -89,6 +89,11 @@ def no_body(environ, start_response):
     yield b"a body that must not be sent"
 
 
+def no_body_empty(environ, start_response):
+    start_response(rest(environ) + " Whatever", [("ETag", '"x"')])
+    return []
+
+
 def no_body_length(environ, start_response):
     start_response(rest(environ) + " Whatever", [("Content-Length", "28")])
     return [b"a body that must not be sent"]
