@@ -188,6 +188,55 @@ def application(environ, start_response):
 	assert.Equal(t, after, hosttest.Run(t, req).Body())
 }
 
+// looking has the sampler look until a request has begun.
+const looking = `
+import threading
+import ngx_wsgi_boot as boot
+begun, gate, noted = threading.Event(), threading.Event(), []
+real = boot.current_frames, boot.place
+
+def look():
+    print("looks")
+    begun.wait()
+    return real[0]()
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    what = environ["QUERY_STRING"]
+    if what == "arm":
+        boot.current_frames, boot.place = look, lambda *args: noted.append(args)
+    elif what == "run":
+        print("ready")
+        begun.set()
+        gate.wait()
+    elif what == "end":
+        boot.current_frames, boot.place = real
+        gate.set()
+        return [str(len(noted)).encode()]
+    return []
+`
+
+// A request that begins while the sampler looks has not run for long.
+func TestNoteLeavesTheYoungAlone(t *testing.T) {
+	hosttest.Run(t, hosttest.Request{App: looking, Query: "arm"})
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		runtime.LockOSThread()
+		python.Note(time.Hour)
+	}()
+	said := ""
+	require.Eventually(t, func() bool {
+		said += hosttest.Log()
+		return strings.Contains(said, "looks")
+	}, hosttest.Patience, 5*time.Millisecond)
+	call := submit(t, hosttest.Request{App: looking, Query: "run"})
+	<-over
+	r := hosttest.Run(t, hosttest.Request{App: looking, Query: "end"})
+	assert.Equal(t, "0", r.Body())
+	call.Wait()
+}
+
 // block is an application that holds its thread until the gate is opened.
 const block = `
 import threading

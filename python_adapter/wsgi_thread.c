@@ -276,19 +276,22 @@ void
 wsgi_thread_note(uint64_t age)
 {
     uint32_t           i;
-    uint64_t           now, serial;
+    uint64_t           now, since, serial;
     PyObject          *frames;
     PyGILState_STATE   gil;
 
     gil = PyGILState_Ensure();
 
-    now = wsgi_thread_now();
     frames = PyObject_CallMethod(wsgi.boot, "current_frames", NULL);
+    now = wsgi_thread_now();
 
     for (i = 0; i < WSGI_MAX_SLOTS && frames; i++) {
         serial = atomic_load(&wsgi_slots[i].serial);
+        since = atomic_load(&wsgi_slots[i].since);
 
-        if (serial && now - atomic_load(&wsgi_slots[i].since) >= age) {
+        /* Python code runs, so a job may have begun since "now" */
+
+        if (serial && since <= now && now - since >= age) {
             wsgi_thread_note_one(i, serial, frames);
         }
     }
