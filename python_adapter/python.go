@@ -185,7 +185,9 @@ func (p *Python) Finalize() error {
 	C.wsgi_module_free()
 	release(p.boot, p.sources.module)
 	p.boot = nil
-	if python3.Py_FinalizeEx() != 0 {
+	failed := python3.Py_FinalizeEx() != 0
+	C.wsgi_dump_end()
+	if failed {
 		return errors.New("what Python had buffered could not be written at its end")
 	}
 	return nil

@@ -172,6 +172,12 @@ void wsgi_thread_note(uint64_t age);
  */
 size_t wsgi_dump(uint64_t *holder, char *buf, size_t len);
 
+/*
+ * go, when Python has been finalized, and faulthandler with it: there are no
+ * stacks any more, for wsgi_dump() and for the report of a crash.
+ */
+void wsgi_dump_end(void);
+
 
 /*
  * Faults in C code (wsgi_crash.c).

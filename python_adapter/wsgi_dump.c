@@ -135,6 +135,20 @@ wsgi_dump_signal(void)
 }
 
 
+void
+wsgi_dump_end(void)
+{
+    pthread_mutex_lock(&wsgi_dump_lock);
+
+    if (wsgi_dump_fd != -1) {
+        (void) close(wsgi_dump_fd);
+        wsgi_dump_fd = -1;
+    }
+
+    pthread_mutex_unlock(&wsgi_dump_lock);
+}
+
+
 size_t
 wsgi_dump(uint64_t *holder, char *buf, size_t len)
 {
