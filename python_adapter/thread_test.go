@@ -41,6 +41,7 @@ func TestInterruption(t *testing.T) {
 		{"busy loop", "while True: pass"},
 		{"short sleeps", "while True: time.sleep(0.01)"},
 		{"loop that survives exceptions", "while True:\n    try:\n        time.sleep(0.01)\n    except Exception:\n        pass"},
+		{"file with a name that is not UTF-8", `exec(compile("while True: pass", "caf\udce9.py", "exec"))`},
 		{"iteration", "start_response('200 OK', [])\nwhile True: pass\nyield b''"},
 	}
 	for _, c := range cases {

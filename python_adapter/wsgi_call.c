@@ -474,8 +474,7 @@ wsgi_call_log(wsgi_request_t *request, PyObject *text)
     static const char  lost[] = "the application failed, and so did the "
                                 "description of it";
 
-    bytes = text ? PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace")
-                 : NULL;
+    bytes = text ? wsgi_errors_encode(text) : NULL;
 
     if (bytes) {
         wsgi_host->log(request ? request->job : NULL, NWSGI_LOG_ERR,

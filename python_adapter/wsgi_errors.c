@@ -65,7 +65,7 @@ wsgi_errors_write(PyObject *self, PyObject *str)
         return NULL;
     }
 
-    bytes = PyUnicode_AsEncodedString(str, "utf-8", "backslashreplace");
+    bytes = wsgi_errors_encode(str);
     if (bytes == NULL) {
         return NULL;
     }
@@ -76,6 +76,13 @@ wsgi_errors_write(PyObject *self, PyObject *str)
     Py_DECREF(bytes);
 
     return PyLong_FromSsize_t(PyUnicode_GET_LENGTH(str));
+}
+
+
+PyObject *
+wsgi_errors_encode(PyObject *str)
+{
+    return PyUnicode_AsEncodedString(str, "utf-8", "backslashreplace");
 }
 
 

@@ -355,6 +355,9 @@ int wsgi_errors_init(PyObject *module);
 /* Logs what the present thread has written without a newline. */
 void wsgi_errors_flush(void);
 
+/* A str as bytes for the log, whatever characters it has; a new reference. */
+PyObject *wsgi_errors_encode(PyObject *str);
+
 
 /* wsgi_file.c */
 

@@ -305,9 +305,7 @@ wsgi_thread_note(uint64_t age)
 static void
 wsgi_thread_note_one(uint32_t slot, uint64_t serial, PyObject *frames)
 {
-    PyObject       *text;
-    const char     *p;
-    Py_ssize_t      len;
+    PyObject       *text, *bytes;
     wsgi_thread_t  *thread;
 
     thread = wsgi_thread_runner(slot, serial);
@@ -322,17 +320,19 @@ wsgi_thread_note_one(uint32_t slot, uint64_t serial, PyObject *frames)
         return;
     }
 
+    bytes = PyUnicode_Check(text) ? wsgi_errors_encode(text) : NULL;
+
     /* as in wsgi_thread_interrupt() */
 
     thread = wsgi_thread_runner(slot, serial);
 
-    p = PyUnicode_Check(text) ? PyUnicode_AsUTF8AndSize(text, &len) : NULL;
-
-    if (thread && p && wsgi_host->where) {
-        wsgi_host->where(thread->ident, p, (size_t) len);
+    if (thread && bytes && wsgi_host->where) {
+        wsgi_host->where(thread->ident, PyBytes_AS_STRING(bytes),
+                         (size_t) PyBytes_GET_SIZE(bytes));
     }
 
     PyErr_Clear();
+    Py_XDECREF(bytes);
     Py_DECREF(text);
 }
 
@@ -353,17 +353,19 @@ wsgi_thread_runner(uint32_t slot, uint64_t serial)
 static void
 wsgi_thread_log(wsgi_thread_t *thread, PyObject *text)
 {
-    const char  *p;
-    Py_ssize_t   len;
+    PyObject  *bytes;
 
     if (text == NULL || !PyUnicode_Check(text)) {
         return;
     }
 
-    p = PyUnicode_AsUTF8AndSize(text, &len);
+    bytes = wsgi_errors_encode(text);
 
-    if (p) {
-        wsgi_host->log(thread->request->job, NWSGI_LOG_ERR, p, (size_t) len);
+    if (bytes) {
+        wsgi_host->log(thread->request->job, NWSGI_LOG_ERR,
+                       PyBytes_AS_STRING(bytes),
+                       (size_t) PyBytes_GET_SIZE(bytes));
+        Py_DECREF(bytes);
     }
 }
 
