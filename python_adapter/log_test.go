@@ -6,6 +6,7 @@ package adapter_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -92,6 +93,27 @@ return []`)
 	assert.Contains(t, said, "in a thread\n")
 	assert.Contains(t, said, "Exception in thread mine:")
 	assert.Contains(t, said, "ValueError: of a thread")
+}
+
+// What a file's close() prints, in no request, does not wait for the next one.
+func TestUnendedLineOfClose(t *testing.T) {
+	served(t, serve(t, `
+import tempfile
+class File:
+    def __init__(self, file):
+        self.file, self.read = file, file.read
+    def close(self):
+        print("closed", end="")
+file = tempfile.TemporaryFile()
+file.write(b"x")
+file.seek(0)
+start_response('200 OK', [])
+return environ["wsgi.file_wrapper"](File(file))`), "x")
+	said := ""
+	require.Eventually(t, func() bool {
+		said += hosttest.Log()
+		return strings.Contains(said, "closed")
+	}, hosttest.Patience, time.Millisecond)
 }
 
 func TestFailureToImport(t *testing.T) {

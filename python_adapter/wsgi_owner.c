@@ -106,6 +106,13 @@ wsgi_owner_drop(int close)
         Py_DECREF(owner->object);
         PyMem_RawFree(owner);
     }
+
+    if (close) {
+
+        /* what was printed is of no request, and not of the next one */
+
+        wsgi_errors_flush();
+    }
 }
 
 
