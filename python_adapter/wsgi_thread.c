@@ -97,9 +97,16 @@ wsgi_thread_attach(wsgi_thread_t *self, const char *name)
     wsgi_self = self;
 
     rv = PyObject_CallMethod(wsgi.boot, "thread_started", "s", name);
-    Py_XDECREF(rv);
 
-    return (rv == NULL) ? -1 : 0;
+    if (rv == NULL) {
+        wsgi_self = NULL;
+        pthread_cond_destroy(&self->wake);
+        return -1;
+    }
+
+    Py_DECREF(rv);
+
+    return 0;
 }
 
 
