@@ -142,3 +142,15 @@ func TestAccessBadUser(t *testing.T) {
 		}
 	}
 }
+
+// So is one that cannot be looked for.
+func TestAccessUserCannotBeHad(t *testing.T) {
+	r := hosttest.Run(t, hosttest.Request{Access: true, App: function(`
+class Key(str):
+    __hash__ = str.__hash__
+    def __eq__(self, other): raise MemoryError("none left")
+environ[Key("REMOTE_USER")] = "max"
+start_response('204 Yes', [])
+return []`)})
+	refused(t, r, "MemoryError: none left in iteration")
+}

@@ -86,6 +86,11 @@ wsgi_module_init(void *boot, const nwsgi_config_t *conf)
     wsgi.napps = conf->napps;
     wsgi.boot = Py_NewRef((PyObject *) boot);
 
+    wsgi.remote_user = PyUnicode_InternFromString("REMOTE_USER");
+    if (wsgi.remote_user == NULL) {
+        return -1;
+    }
+
     if (wsgi_dump_init() != 0) {
 
         /* requests do not need it */
@@ -120,6 +125,7 @@ wsgi_module_free(void)
 
     Py_CLEAR(wsgi.boot);
     Py_CLEAR(wsgi.errors);
+    Py_CLEAR(wsgi.remote_user);
     Py_CLEAR(wsgi.input_type);
     Py_CLEAR(wsgi.errors_type);
     Py_CLEAR(wsgi.file_wrapper_type);

@@ -143,6 +143,7 @@ typedef struct {
     PyObject         *client_disconnected;
 
     PyObject         *errors;           /* wsgi.errors and sys.stderr */
+    PyObject         *remote_user;      /* the str "REMOTE_USER" */
 
     uint32_t          npools;
     PyObject        **environs;         /* environ's constants, by pool */

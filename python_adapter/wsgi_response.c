@@ -287,7 +287,8 @@ wsgi_response_head(wsgi_request_t *request, nwsgi_message_t *msg)
 
 /*
  * What an application of wsgi_access has made of REMOTE_USER; borrowed.  A name
- * that cannot be passed on is an error: nobody is let in under another one.
+ * that cannot be had, or not be passed on, is an error: nobody is let in under
+ * another one, or under none.
  */
 
 static int
@@ -297,10 +298,10 @@ wsgi_response_user(wsgi_request_t *request, nwsgi_message_t *msg)
 
     static const char  name[] = "REMOTE_USER";
 
-    user = PyDict_GetItemString(request->environ, name);
+    user = PyDict_GetItemWithError(request->environ, wsgi.remote_user);
 
     if (user == NULL) {
-        return 0;
+        return PyErr_Occurred() ? -1 : 0;
     }
 
     if (wsgi_head_text(user, name, &msg->user, &msg->user_len) != 0) {
