@@ -326,8 +326,8 @@ func blocksOf(from, to, size int) [][]byte {
 	return all
 }
 
-// isDirect says that one of the descriptors of a file has O_DIRECT, and not
-// the application's: that one it may share.
+// isDirect says that one of the descriptors of a file has O_DIRECT, and neither
+// the application's, which it may share, nor its duplicate.
 func isDirect(n *instance, path string) bool {
 	count := 0
 	for _, fd := range openPaths(n, path) {
@@ -339,7 +339,7 @@ func isDirect(n *instance, path string) bool {
 			}
 		}
 	}
-	return count == 1 && len(openPaths(n, path)) == 2
+	return count == 1 && len(openPaths(n, path)) == 3
 }
 
 // Filters that read the file.
