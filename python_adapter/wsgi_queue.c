@@ -226,6 +226,7 @@ wsgi_queue_withdraw(nwsgi_job_t *job)
 nwsgi_job_t *
 wsgi_queue_next(wsgi_thread_t *self)
 {
+    int             expected;
     nwsgi_job_t    *job;
     wsgi_queue_t   *queue;
     PyThreadState  *tstate;
@@ -235,11 +236,14 @@ wsgi_queue_next(wsgi_thread_t *self)
     for ( ;; ) {
 
         /*
-         * What this drops may run code of an application, for long.  One that
-         * is on its way to a job takes that first: nobody else is woken yet.
+         * What is dropped may run code of an application, for long.  One that
+         * is on its way to a job takes that first, as nobody else is woken
+         * until then, and leaves the rest to another.
          */
 
-        if (!self->woken) {
+        expected = self->woken;
+
+        if (!expected) {
             wsgi_owner_drop_all();
         }
 
@@ -251,6 +255,11 @@ wsgi_queue_next(wsgi_thread_t *self)
         }
 
         if (wsgi_queue_take(queue, self, &job)) {
+
+            if (expected && wsgi_owner_waiting()) {
+                wsgi_queue_wake_any();
+            }
+
             return job;
         }
 
