@@ -10,7 +10,8 @@
  *   _conf.c       the setters of directives that need more than a stock one;
  *                 _apps.c those that name applications
  *   _library.c    wsgi_library: finds, checks and loads libngx_wsgi.so
- *   _check.c      wsgi_check: imports the applications before they serve
+ *   _check.c      wsgi_check: imports the applications before they serve, in a
+ *                 child: _import.c
  *   _limits.c     what a process must have before Go and Python come into it
  *   _configure.c  what the runtime is told of the configuration
  *   _process.c    one worker: the runtime, the wake-ups, the end
@@ -148,6 +149,13 @@ const nwsgi_runtime_t *ngx_http_wsgi_load_library(ngx_cycle_t *cycle,
  * logged.  Waits for a child.
  */
 char *ngx_http_wsgi_check(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf);
+
+
+/* _import.c */
+
+/* In the child of a check, whose log lines go to "fd".  Does not return. */
+void ngx_http_wsgi_check_child(ngx_cycle_t *cycle,
+    ngx_http_wsgi_main_conf_t *mcf, ngx_fd_t fd);
 
 
 /* _limits.c */
