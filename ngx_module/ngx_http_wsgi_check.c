@@ -27,6 +27,7 @@
 typedef struct {
     ngx_log_t                      *log;
     ngx_fd_t                        fd;
+    u_char                          verdict;
     size_t                          len;
     u_char                          line[NGX_MAX_ERROR_STR];
 } ngx_http_wsgi_check_t;
@@ -77,6 +78,7 @@ ngx_http_wsgi_check(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
 
     check.log = cycle->log;
     check.fd = fds[0];
+    check.verdict = 0;
     check.len = 0;
 
     rc = ngx_http_wsgi_check_wait(mcf, pid, &check);
@@ -212,7 +214,7 @@ ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check, ngx_msec_t limit)
 }
 
 
-/* A line is its level, one character, and the text. */
+/* A line is its level, one character, and the text; or it is the verdict. */
 
 static void
 ngx_http_wsgi_check_lines(ngx_http_wsgi_check_t *check)
@@ -230,7 +232,10 @@ ngx_http_wsgi_check_lines(ngx_http_wsgi_check_t *check)
 
         n = p ? (size_t) (p - check->line) : check->len;
 
-        if (n) {
+        if (n && check->line[0] < '0') {
+            check->verdict = check->line[0];
+
+        } else if (n) {
             text.data = check->line + 1;
             text.len = n - 1;
 
@@ -246,6 +251,8 @@ ngx_http_wsgi_check_lines(ngx_http_wsgi_check_t *check)
 }
 
 
+/* An exit status alone proves nothing: an import may call exit(), too. */
+
 static char *
 ngx_http_wsgi_check_verdict(ngx_http_wsgi_check_t *check, int status)
 {
@@ -257,7 +264,15 @@ ngx_http_wsgi_check_verdict(ngx_http_wsgi_check_t *check, int status)
         return NGX_CONF_ERROR;
     }
 
-    if (WEXITSTATUS(status) != 0) {
+    if (check->verdict == 0) {
+        ngx_log_error(NGX_LOG_EMERG, check->log, 0,
+                      "the import of the applications ended its process with "
+                      "code %d, the configuration is refused (\"wsgi_check\")",
+                      WEXITSTATUS(status));
+        return NGX_CONF_ERROR;
+    }
+
+    if (check->verdict != NGX_HTTP_WSGI_CHECK_PASSED) {
         ngx_log_error(NGX_LOG_EMERG, check->log, 0,
                       "not all applications can be imported, the "
                       "configuration is refused (\"wsgi_check\")");

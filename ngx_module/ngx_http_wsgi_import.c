@@ -13,6 +13,8 @@
 #include <grp.h>
 
 
+static ngx_int_t ngx_http_wsgi_check_imports(ngx_cycle_t *cycle,
+    ngx_http_wsgi_main_conf_t *mcf);
 static ngx_int_t ngx_http_wsgi_check_become_worker(ngx_cycle_t *cycle);
 static void ngx_http_wsgi_check_signals(void);
 static void ngx_http_wsgi_check_log(nwsgi_job_t *job, uint32_t level,
@@ -39,16 +41,35 @@ void
 ngx_http_wsgi_check_child(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf,
     ngx_fd_t fd)
 {
-    int32_t                 failures;
-    nwsgi_config_t          conf;
-    const nwsgi_runtime_t  *runtime;
+    char  verdict[2];
 
     ngx_http_wsgi_check_fd = fd;
+
+    verdict[0] = ngx_http_wsgi_check_imports(cycle, mcf) == NGX_OK
+                     ? NGX_HTTP_WSGI_CHECK_PASSED
+                     : NGX_HTTP_WSGI_CHECK_FAILED;
+    verdict[1] = LF;
+
+    /* a child that an import has forked, and that has come back, has no say */
+
+    if (ngx_http_wsgi_check_fd != fd || write(fd, verdict, 2) != 2) {
+        _exit(1);
+    }
+
+    _exit(0);
+}
+
+
+static ngx_int_t
+ngx_http_wsgi_check_imports(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
+{
+    nwsgi_config_t          conf;
+    const nwsgi_runtime_t  *runtime;
 
     if (ngx_http_wsgi_check_become_worker(cycle) != NGX_OK
         || ngx_http_wsgi_check_limits(cycle, mcf) != NGX_OK)
     {
-        _exit(2);
+        return NGX_ERROR;
     }
 
     runtime = ngx_http_wsgi_load_library(cycle, &ngx_http_wsgi_check_host);
@@ -56,12 +77,10 @@ ngx_http_wsgi_check_child(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf,
     if (runtime == NULL
         || ngx_http_wsgi_configure(cycle, mcf, &conf, cycle->pool) != NGX_OK)
     {
-        _exit(2);
+        return NGX_ERROR;
     }
 
-    failures = runtime->check(&conf);
-
-    _exit(failures == 0 ? 0 : 1);
+    return runtime->check(&conf) == 0 ? NGX_OK : NGX_ERROR;
 }
 
 

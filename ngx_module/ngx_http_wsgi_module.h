@@ -153,7 +153,15 @@ char *ngx_http_wsgi_check(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf);
 
 /* _import.c */
 
-/* In the child of a check, whose log lines go to "fd".  Does not return. */
+/* the verdict: a line that begins with this, where others have their level */
+
+#define NGX_HTTP_WSGI_CHECK_PASSED  '\001'
+#define NGX_HTTP_WSGI_CHECK_FAILED  '\002'
+
+/*
+ * In the child of a check, whose log lines go to "fd", and its verdict.  Does
+ * not return.
+ */
 void ngx_http_wsgi_check_child(ngx_cycle_t *cycle,
     ngx_http_wsgi_main_conf_t *mcf, ngx_fd_t fd);
 

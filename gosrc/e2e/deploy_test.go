@@ -42,6 +42,8 @@ var brokenDeploys = map[string]struct{ code, says string }{
 	"hangs":    {"while True: pass", `import has not ended within 500ms`},
 	"exits":    {"import sys; sys.exit(0)", `SystemExit: 0`},
 	"crashes":  {"import os; os.abort()", `the import of the applications crashed`},
+	"ends":     {"import os; os._exit(0)", `the import of the applications ended its process with code 0`},
+	"leaves":   {"import ctypes; ctypes.CDLL(None).exit(0)", `ended its process with code 0`},
 	"sleeps":   {"import time; time.sleep(60)", `import has not ended within 500ms`},
 }
 
