@@ -85,16 +85,25 @@ ngx_http_wsgi_init_fork(ngx_cycle_t *cycle)
 void
 ngx_http_wsgi_host_forked(void)
 {
+    ngx_http_wsgi_is_child = 1;
+
+    ngx_http_wsgi_close_inherited();
+}
+
+
+void
+ngx_http_wsgi_close_inherited(void)
+{
     ngx_int_t         n;
     ngx_uint_t        i;
     ngx_cycle_t      *cycle;
     ngx_listening_t  *ls;
 
-    ngx_http_wsgi_is_child = 1;
-
     cycle = (ngx_cycle_t *) ngx_cycle;
 
-    for (i = 0; i < cycle->connection_n; i++) {
+    /* a master has a number of connections, but none */
+
+    for (i = 0; cycle->connections && i < cycle->connection_n; i++) {
         if (cycle->connections[i].fd > STDERR_FILENO) {
             (void) close(cycle->connections[i].fd);
         }

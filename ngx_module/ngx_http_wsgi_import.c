@@ -45,6 +45,11 @@ ngx_http_wsgi_check_child(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf,
 
     ngx_http_wsgi_check_fd = fd;
 
+    /* what an import starts may live on, and must not keep nginx's ports */
+
+    ngx_http_wsgi_init_fork(cycle);
+    ngx_http_wsgi_close_inherited();
+
     verdict[0] = ngx_http_wsgi_check_imports(cycle, mcf) == NGX_OK
                      ? NGX_HTTP_WSGI_CHECK_PASSED
                      : NGX_HTTP_WSGI_CHECK_FAILED;

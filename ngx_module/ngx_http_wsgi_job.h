@@ -231,8 +231,14 @@ uint32_t ngx_http_wsgi_log_lost(void);
 /* python.  1 in a child of fork(): there is no loop, and no runtime. */
 extern volatile sig_atomic_t  ngx_http_wsgi_is_child;
 
-/* Before the library is loaded: notes what forked() has to close. */
+/*
+ * Before the library is loaded: notes what a child has to close, and has it
+ * closed on exec().
+ */
 void ngx_http_wsgi_init_fork(ngx_cycle_t *cycle);
+
+/* python, in a child: closes nginx's descriptors, but for the logs. */
+void ngx_http_wsgi_close_inherited(void);
 
 /* python, in a child: of the host table; what log() does there */
 void ngx_http_wsgi_host_forked(void);

@@ -6,10 +6,14 @@
 package e2e
 
 import (
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -152,6 +156,55 @@ sys.stderr.write("import: uid=%d gid=%d groups=%s cwd=%s secret=%s lang=%s maste
 	maps := readFile(procFile(n.cmd.Process.Pid, "maps"))
 	assert.NotContains(t, maps, "libngx_wsgi.so", "never loaded in the master")
 	assert.NotContains(t, maps, "libpython")
+}
+
+// Imports that start a process, and fail.
+var lingerers = map[string]string{
+	"fork": `
+import os, time
+pid = os.fork()
+if pid == 0:
+    time.sleep(600)
+print("lingers:", pid)
+raise ValueError`,
+	"exec": `
+import subprocess
+print("lingers:", subprocess.Popen(["/bin/sleep", "600"], close_fds=False).pid)
+raise ValueError`,
+}
+
+// A process that an import has started, and that lives on after the check, does
+// not keep nginx's ports.
+func TestDeployChildInheritsNoListener(t *testing.T) {
+	t.Parallel()
+	for kind, code := range lingerers {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			n := start(t, deployServer, file("app/site_app.py", deployed),
+				allowLog(`\[emerg\].*wsgi_check`))
+			deploy(t, n.Dir, code)
+			n.signal(syscall.SIGHUP)
+			pid := n.lingering()
+			n.waitLog(refused)
+
+			links := fdLinks(pid)
+			assert.NotEmpty(t, links)
+			for inode := range listeningInodes(n.cmd.Process.Pid) {
+				assert.NotContains(t, slices.Collect(maps.Values(links)), inode)
+			}
+		})
+	}
+}
+
+// lingering returns the process that an import has started, which the end of
+// the test ends.
+func (n *instance) lingering() int {
+	n.t.Helper()
+	line := n.waitLog(`wsgi: lingers: \d+`)
+	pid, err := strconv.Atoi(line[strings.LastIndexByte(line, ' ')+1:])
+	require.NoError(n.t, err)
+	n.t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	return pid
 }
 
 // wsgi_check off: nobody looks, requests are answered 500.
