@@ -24,8 +24,18 @@
 #define NGX_HTTP_WSGI_CHECK_GRACE  10000
 
 
+/* how often the parent looks at more than the pipe, msec */
+
+#define NGX_HTTP_WSGI_CHECK_SLICE  100
+
+/* the same when the pipe has ended and the child has not */
+
+#define NGX_HTTP_WSGI_CHECK_SHORT_SLICE  10
+
+
 typedef struct {
     ngx_log_t                      *log;
+    ngx_pid_t                       pid;
     ngx_fd_t                        fd;
     u_char                          verdict;
     size_t                          len;
@@ -34,56 +44,50 @@ typedef struct {
 
 
 static ngx_uint_t ngx_http_wsgi_check_wanted(ngx_http_wsgi_main_conf_t *mcf);
-static char *ngx_http_wsgi_check_wait(ngx_http_wsgi_main_conf_t *mcf,
-    ngx_pid_t pid, ngx_http_wsgi_check_t *check);
-static ngx_int_t ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check,
+static char *ngx_http_wsgi_check_run(ngx_cycle_t *cycle,
+    ngx_http_wsgi_main_conf_t *mcf);
+static char *ngx_http_wsgi_check_wait(ngx_http_wsgi_check_t *check,
     ngx_msec_t limit);
+static void ngx_http_wsgi_check_kill(ngx_http_wsgi_check_t *check);
+static ngx_int_t ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check,
+    ngx_msec_t timeout);
 static void ngx_http_wsgi_check_lines(ngx_http_wsgi_check_t *check);
 static char *ngx_http_wsgi_check_verdict(ngx_http_wsgi_check_t *check,
     int status);
 
 
+/*
+ * The status of the child is taken here, and not by nginx's handler, if there
+ * is one.  If SIGCHLD is ignored, as the parent of nginx may have left it, there
+ * is no status; if not, one that is pending must not be lost, which it is when
+ * its action is set.
+ */
+
 char *
 ngx_http_wsgi_check(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
 {
-    int                     fds[2];
-    char                   *rc;
-    ngx_pid_t               pid;
-    ngx_http_wsgi_check_t   check;
+    char              *rc;
+    sigset_t           set, old;
+    struct sigaction   sa;
 
     if (!ngx_http_wsgi_check_wanted(mcf)) {
         return NGX_CONF_OK;
     }
 
-    if (pipe2(fds, O_CLOEXEC) == -1) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                      "pipe2() for \"wsgi_check\" failed");
-        return NGX_CONF_ERROR;
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    (void) sigprocmask(SIG_BLOCK, &set, &old);
+
+    if (sigaction(SIGCHLD, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN) {
+        (void) signal(SIGCHLD, SIG_DFL);
+        rc = ngx_http_wsgi_check_run(cycle, mcf);
+        (void) signal(SIGCHLD, SIG_IGN);
+
+    } else {
+        rc = ngx_http_wsgi_check_run(cycle, mcf);
     }
 
-    pid = fork();
-
-    if (pid == 0) {
-        ngx_http_wsgi_check_child(cycle, mcf, fds[1]);
-    }
-
-    (void) close(fds[1]);
-
-    if (pid == -1) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
-                      "fork() for \"wsgi_check\" failed");
-        (void) close(fds[0]);
-        return NGX_CONF_ERROR;
-    }
-
-    check.log = cycle->log;
-    check.fd = fds[0];
-    check.verdict = 0;
-    check.len = 0;
-
-    rc = ngx_http_wsgi_check_wait(mcf, pid, &check);
-
-    (void) close(fds[0]);
+    (void) sigprocmask(SIG_SETMASK, &old, NULL);
 
     return rc;
 }
@@ -125,92 +129,151 @@ ngx_http_wsgi_check_wanted(ngx_http_wsgi_main_conf_t *mcf)
 }
 
 
+static char *
+ngx_http_wsgi_check_run(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
+{
+    int                     fds[2];
+    char                   *rc;
+    ngx_http_wsgi_check_t   check;
+
+    if (pipe2(fds, O_CLOEXEC) == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "pipe2() for \"wsgi_check\" failed");
+        return NGX_CONF_ERROR;
+    }
+
+    check.log = cycle->log;
+    check.fd = fds[0];
+    check.verdict = 0;
+    check.len = 0;
+
+    check.pid = fork();
+
+    if (check.pid == 0) {
+        ngx_http_wsgi_check_child(cycle, mcf, fds[1]);
+    }
+
+    (void) close(fds[1]);
+
+    if (check.pid == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "fork() for \"wsgi_check\" failed");
+        rc = NGX_CONF_ERROR;
+
+    } else {
+        rc = ngx_http_wsgi_check_wait(&check,
+                                      mcf->start_timeout * mcf->apps.nelts
+                                      + NGX_HTTP_WSGI_CHECK_GRACE);
+    }
+
+    (void) close(fds[0]);
+
+    return rc;
+}
+
+
 /*
- * The parent may be a master that has signals blocked, among them SIGCHLD: the
- * status of this child is taken here, and not by nginx's handler.
+ * The end of the pipe and that of the child are two things: the import may have
+ * closed the one, or started a process that keeps it.
  */
 
 static char *
-ngx_http_wsgi_check_wait(ngx_http_wsgi_main_conf_t *mcf, ngx_pid_t pid,
-    ngx_http_wsgi_check_t *check)
+ngx_http_wsgi_check_wait(ngx_http_wsgi_check_t *check, ngx_msec_t limit)
 {
     int         status;
-    sigset_t    set, old;
-    ngx_int_t   rc;
-    ngx_msec_t  limit;
+    uint64_t    end;
+    ngx_pid_t   pid;
+    ngx_msec_t  slice;
 
-    sigemptyset(&set);
-    sigaddset(&set, SIGCHLD);
-    (void) sigprocmask(SIG_BLOCK, &set, &old);
+    end = ngx_http_wsgi_now() + limit;
+    slice = NGX_HTTP_WSGI_CHECK_SLICE;
 
-    limit = mcf->start_timeout * mcf->apps.nelts + NGX_HTTP_WSGI_CHECK_GRACE;
+    for ( ;; ) {
 
-    rc = ngx_http_wsgi_check_read(check, limit);
+        if (ngx_http_wsgi_check_read(check, slice) == NGX_DONE) {
+            slice = NGX_HTTP_WSGI_CHECK_SHORT_SLICE;
+            (void) poll(NULL, 0, slice);
+        }
 
-    if (rc != NGX_OK) {
-        (void) kill(pid, SIGKILL);
+        pid = waitpid(check->pid, &status, WNOHANG);
+
+        if (pid == check->pid) {
+            break;
+        }
+
+        if (pid == -1 && ngx_errno != NGX_EINTR) {
+            ngx_log_error(NGX_LOG_EMERG, check->log, ngx_errno,
+                          "waitpid() for the import of the applications "
+                          "failed, the configuration is refused "
+                          "(\"wsgi_check\")");
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_http_wsgi_now() >= end) {
+            ngx_http_wsgi_check_kill(check);
+
+            ngx_log_error(NGX_LOG_EMERG, check->log, 0,
+                          "the applications were not imported within %M ms, "
+                          "the configuration is refused (\"wsgi_check\")",
+                          limit);
+            return NGX_CONF_ERROR;
+        }
     }
 
-    while (waitpid(pid, &status, 0) == -1 && ngx_errno == NGX_EINTR) {
+    while (ngx_http_wsgi_check_read(check, 0) == NGX_OK
+           && ngx_http_wsgi_now() < end)
+    {
         /* void */
-    }
-
-    (void) sigprocmask(SIG_SETMASK, &old, NULL);
-
-    if (rc != NGX_OK) {
-        ngx_log_error(NGX_LOG_EMERG, check->log, 0,
-                      "the applications were not imported within %M ms, the "
-                      "configuration is refused (\"wsgi_check\")", limit);
-        return NGX_CONF_ERROR;
     }
 
     return ngx_http_wsgi_check_verdict(check, status);
 }
 
 
-/* Until the child has closed the pipe by its end; NGX_ERROR: it does not. */
+static void
+ngx_http_wsgi_check_kill(ngx_http_wsgi_check_t *check)
+{
+    (void) kill(check->pid, SIGKILL);
+
+    while (waitpid(check->pid, NULL, 0) == -1 && ngx_errno == NGX_EINTR) {
+        /* void */
+    }
+}
+
+
+/* NGX_DONE: there is nothing to come; NGX_AGAIN: nothing has come. */
 
 static ngx_int_t
-ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check, ngx_msec_t limit)
+ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check, ngx_msec_t timeout)
 {
-    int            rc;
     ssize_t        n;
-    uint64_t       now, end;
     struct pollfd  pfd;
 
     pfd.fd = check->fd;
     pfd.events = POLLIN;
 
-    end = ngx_http_wsgi_now() + limit;
+    n = poll(&pfd, 1, (int) timeout);
 
-    for ( ;; ) {
-        now = ngx_http_wsgi_now();
+    /* what is logged next has the time of now, not of the configuration */
 
-        rc = (now < end) ? poll(&pfd, 1, (int) (end - now)) : 0;
+    ngx_time_update();
 
-        if (rc == 0) {
-            return NGX_ERROR;
-        }
-
-        if (rc == -1) {
-            if (ngx_errno == NGX_EINTR) {
-                continue;
-            }
-
-            return NGX_ERROR;
-        }
-
-        n = read(check->fd, check->line + check->len,
-                 sizeof(check->line) - check->len);
-
-        if (n <= 0) {
-            return NGX_OK;
-        }
-
-        check->len += n;
-
-        ngx_http_wsgi_check_lines(check);
+    if (n <= 0) {
+        return NGX_AGAIN;
     }
+
+    n = read(check->fd, check->line + check->len,
+             sizeof(check->line) - check->len);
+
+    if (n <= 0) {
+        return NGX_DONE;
+    }
+
+    check->len += n;
+
+    ngx_http_wsgi_check_lines(check);
+
+    return NGX_OK;
 }
 
 

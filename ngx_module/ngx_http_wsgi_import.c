@@ -11,6 +11,7 @@
 #include "ngx_http_wsgi_module.h"
 
 #include <grp.h>
+#include <sys/prctl.h>
 
 
 static ngx_int_t ngx_http_wsgi_check_imports(ngx_cycle_t *cycle,
@@ -114,6 +115,14 @@ ngx_http_wsgi_check_become_worker(ngx_cycle_t *cycle)
                           ccf->username);
             return NGX_ERROR;
         }
+    }
+
+    /* setuid() would undo it; and the parent may have gone before */
+
+    (void) prctl(PR_SET_PDEATHSIG, SIGKILL);
+
+    if (getppid() != ngx_pid) {
+        return NGX_ERROR;
     }
 
     if (ccf->working_directory.len

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,7 +23,9 @@ func check(t *testing.T, conf string, opts ...option) (string, bool) {
 	t.Helper()
 	s := newSettings(opts)
 	p := newPlace(t, s.files)
-	cmd := exec.Command(the.nginx, "-t", "-p", p.Dir, "-c", p.writeConf(t, conf, s))
+	args := slices.Concat(s.launcher,
+		[]string{the.nginx, "-t", "-p", p.Dir, "-c", p.writeConf(t, conf, s)})
+	cmd := exec.Command(args[0], args[1:]...)
 	cmd.Env = cleanEnv()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
