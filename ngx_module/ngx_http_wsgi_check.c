@@ -36,6 +36,8 @@
 typedef struct {
     ngx_log_t                      *log;
     ngx_pid_t                       pid;
+    ngx_msec_t                      limit;
+    uint64_t                        end;
     ngx_fd_t                        fd;
     u_char                          verdict;
     size_t                          len;
@@ -46,9 +48,9 @@ typedef struct {
 static ngx_uint_t ngx_http_wsgi_check_wanted(ngx_http_wsgi_main_conf_t *mcf);
 static char *ngx_http_wsgi_check_run(ngx_cycle_t *cycle,
     ngx_http_wsgi_main_conf_t *mcf);
-static char *ngx_http_wsgi_check_wait(ngx_http_wsgi_check_t *check,
-    ngx_msec_t limit);
-static void ngx_http_wsgi_check_kill(ngx_http_wsgi_check_t *check);
+static char *ngx_http_wsgi_check_wait(ngx_http_wsgi_check_t *check);
+static ngx_uint_t ngx_http_wsgi_check_give_up(ngx_http_wsgi_check_t *check);
+static ngx_uint_t ngx_http_wsgi_check_told_to_end(void);
 static ngx_int_t ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check,
     ngx_msec_t timeout);
 static void ngx_http_wsgi_check_lines(ngx_http_wsgi_check_t *check);
@@ -143,6 +145,9 @@ ngx_http_wsgi_check_run(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
     }
 
     check.log = cycle->log;
+    check.limit = mcf->start_timeout * mcf->apps.nelts
+                  + NGX_HTTP_WSGI_CHECK_GRACE;
+    check.end = ngx_http_wsgi_now() + check.limit;
     check.fd = fds[0];
     check.verdict = 0;
     check.len = 0;
@@ -161,9 +166,7 @@ ngx_http_wsgi_check_run(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
         rc = NGX_CONF_ERROR;
 
     } else {
-        rc = ngx_http_wsgi_check_wait(&check,
-                                      mcf->start_timeout * mcf->apps.nelts
-                                      + NGX_HTTP_WSGI_CHECK_GRACE);
+        rc = ngx_http_wsgi_check_wait(&check);
     }
 
     (void) close(fds[0]);
@@ -178,14 +181,12 @@ ngx_http_wsgi_check_run(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
  */
 
 static char *
-ngx_http_wsgi_check_wait(ngx_http_wsgi_check_t *check, ngx_msec_t limit)
+ngx_http_wsgi_check_wait(ngx_http_wsgi_check_t *check)
 {
     int         status;
-    uint64_t    end;
     ngx_pid_t   pid;
     ngx_msec_t  slice;
 
-    end = ngx_http_wsgi_now() + limit;
     slice = NGX_HTTP_WSGI_CHECK_SLICE;
 
     for ( ;; ) {
@@ -209,19 +210,21 @@ ngx_http_wsgi_check_wait(ngx_http_wsgi_check_t *check, ngx_msec_t limit)
             return NGX_CONF_ERROR;
         }
 
-        if (ngx_http_wsgi_now() >= end) {
-            ngx_http_wsgi_check_kill(check);
+        if (ngx_http_wsgi_check_give_up(check)) {
+            (void) kill(check->pid, SIGKILL);
 
-            ngx_log_error(NGX_LOG_EMERG, check->log, 0,
-                          "the applications were not imported within %M ms, "
-                          "the configuration is refused (\"wsgi_check\")",
-                          limit);
+            while (waitpid(check->pid, NULL, 0) == -1
+                   && ngx_errno == NGX_EINTR)
+            {
+                /* void */
+            }
+
             return NGX_CONF_ERROR;
         }
     }
 
     while (ngx_http_wsgi_check_read(check, 0) == NGX_OK
-           && ngx_http_wsgi_now() < end)
+           && ngx_http_wsgi_now() < check->end)
     {
         /* void */
     }
@@ -230,14 +233,47 @@ ngx_http_wsgi_check_wait(ngx_http_wsgi_check_t *check, ngx_msec_t limit)
 }
 
 
-static void
-ngx_http_wsgi_check_kill(ngx_http_wsgi_check_t *check)
+static ngx_uint_t
+ngx_http_wsgi_check_give_up(ngx_http_wsgi_check_t *check)
 {
-    (void) kill(check->pid, SIGKILL);
-
-    while (waitpid(check->pid, NULL, 0) == -1 && ngx_errno == NGX_EINTR) {
-        /* void */
+    if (ngx_http_wsgi_now() >= check->end) {
+        ngx_log_error(NGX_LOG_EMERG, check->log, 0,
+                      "the applications were not imported within %M ms, the "
+                      "configuration is refused (\"wsgi_check\")",
+                      check->limit);
+        return 1;
     }
+
+    if (ngx_http_wsgi_check_told_to_end()) {
+        ngx_log_error(NGX_LOG_NOTICE, check->log, 0,
+                      "nginx has to end, the import of the applications is "
+                      "given up and the configuration is refused "
+                      "(\"wsgi_check\")");
+        return 1;
+    }
+
+    return 0;
+}
+
+
+/* A master has these signals blocked; where they are not, who is told ends. */
+
+static ngx_uint_t
+ngx_http_wsgi_check_told_to_end(void)
+{
+    sigset_t  set;
+
+    if (ngx_quit || ngx_terminate) {
+        return 1;
+    }
+
+    if (sigpending(&set) == -1) {
+        return 0;
+    }
+
+    return sigismember(&set, ngx_signal_value(NGX_SHUTDOWN_SIGNAL)) == 1
+           || sigismember(&set, ngx_signal_value(NGX_TERMINATE_SIGNAL)) == 1
+           || sigismember(&set, SIGINT) == 1;
 }
 
 

@@ -134,3 +134,23 @@ func TestDeployLogTime(t *testing.T) {
 	assert.Greater(t, ended[:stamp], began[:stamp])
 	assert.GreaterOrEqual(t, over[:stamp], ended[:stamp])
 }
+
+// A master that waits for an import ends when it is told to.
+func TestDeployStopDuringCheck(t *testing.T) {
+	t.Parallel()
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+		t.Run(sig.String(), func(t *testing.T) {
+			t.Parallel()
+			n := start(t, patientServer, file("app/site_app.py", deployed))
+			t.Cleanup(n.openGate)
+			deploy(t, n.Dir, gated)
+			n.signal(syscall.SIGHUP)
+			child := n.importing(1)[0]
+
+			n.signal(sig)
+			assert.Equal(t, 0, n.waitExit())
+			assert.False(t, alive(child))
+			assert.Equal(t, 1, n.countLog(`nginx has to end, the import .* is given up`))
+		})
+	}
+}
