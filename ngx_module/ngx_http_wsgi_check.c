@@ -40,6 +40,7 @@ typedef struct {
     uint64_t                        end;
     ngx_fd_t                        fd;
     u_char                          verdict;
+    ngx_uint_t                      again;
     size_t                          len;
     u_char                          line[NGX_MAX_ERROR_STR];
 } ngx_http_wsgi_check_t;
@@ -51,11 +52,17 @@ static char *ngx_http_wsgi_check_run(ngx_cycle_t *cycle,
 static char *ngx_http_wsgi_check_wait(ngx_http_wsgi_check_t *check);
 static ngx_uint_t ngx_http_wsgi_check_give_up(ngx_http_wsgi_check_t *check);
 static ngx_uint_t ngx_http_wsgi_check_told_to_end(void);
+static ngx_uint_t ngx_http_wsgi_check_worker_died(void);
 static ngx_int_t ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check,
     ngx_msec_t timeout);
 static void ngx_http_wsgi_check_lines(ngx_http_wsgi_check_t *check);
 static char *ngx_http_wsgi_check_verdict(ngx_http_wsgi_check_t *check,
     int status);
+
+
+/* this reload has begun once and will begin again */
+
+static ngx_uint_t  ngx_http_wsgi_check_put_off;
 
 
 /*
@@ -150,7 +157,10 @@ ngx_http_wsgi_check_run(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
     check.end = ngx_http_wsgi_now() + check.limit;
     check.fd = fds[0];
     check.verdict = 0;
+    check.again = ngx_http_wsgi_check_put_off;
     check.len = 0;
+
+    ngx_http_wsgi_check_put_off = 0;
 
     check.pid = fork();
 
@@ -252,6 +262,23 @@ ngx_http_wsgi_check_give_up(ngx_http_wsgi_check_t *check)
         return 1;
     }
 
+    /*
+     * Once, or workers that die again and again would keep off the reload that
+     * may mend them.
+     */
+
+    if (!check->again && ngx_http_wsgi_check_worker_died()
+        && raise(ngx_signal_value(NGX_RECONFIGURE_SIGNAL)) == 0)
+    {
+        ngx_http_wsgi_check_put_off = 1;
+
+        ngx_log_error(NGX_LOG_NOTICE, check->log, 0,
+                      "a process has ended and has to be replaced, the "
+                      "reload and its import of the applications will begin "
+                      "again after that (\"wsgi_check\")");
+        return 1;
+    }
+
     return 0;
 }
 
@@ -310,6 +337,35 @@ ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check, ngx_msec_t timeout)
     ngx_http_wsgi_check_lines(check);
 
     return NGX_OK;
+}
+
+
+/* One that the master will replace, which it does not while it waits here. */
+
+static ngx_uint_t
+ngx_http_wsgi_check_worker_died(void)
+{
+    ngx_int_t       i;
+    siginfo_t       info;
+    ngx_process_t  *p;
+
+    for (i = 0; i < ngx_last_process; i++) {
+        p = &ngx_processes[i];
+
+        if (p->pid == -1 || !p->respawn || p->exiting || p->exited) {
+            continue;
+        }
+
+        info.si_pid = 0;
+
+        if (waitid(P_PID, p->pid, &info, WEXITED|WNOHANG|WNOWAIT) == 0
+            && info.si_pid == p->pid)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

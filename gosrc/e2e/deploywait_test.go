@@ -154,3 +154,29 @@ func TestDeployStopDuringCheck(t *testing.T) {
 		})
 	}
 }
+
+// A worker that dies while a reload waits for an import is replaced, and then the
+// reload begins again; but once only.
+func TestDeployWorkerDiesDuringCheck(t *testing.T) {
+	t.Parallel()
+	n := start(t, patientServer, file("app/site_app.py", deployed), allowRespawn(),
+		allowLog(`worker process \d+ exited on signal 9`))
+	t.Cleanup(n.openGate)
+	deploy(t, n.Dir, gated)
+	n.signal(syscall.SIGHUP)
+	n.importing(1)
+
+	n.kill(n.worker()) // returns when the master has waited for it
+	n.importing(3)     // as do the other worker and the other check
+	second := n.worker()
+	require.NoError(t, syscall.Kill(second, syscall.SIGKILL))
+	n.openGate()
+	n.waitLogTimes(pythonReady, 2)
+	n.wait("the new worker", func() bool {
+		now := n.workers()
+		return len(now) == 1 && now[0] != second
+	})
+	assert.Equal(t, "works", n.text(t, "/"))
+	assert.Equal(t, 1, n.countLog(`the reload .* will begin again`))
+	assert.Equal(t, 2, n.countLog(`signal 1 \(SIGHUP\) received`))
+}
