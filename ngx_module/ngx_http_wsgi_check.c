@@ -67,9 +67,9 @@ static ngx_uint_t  ngx_http_wsgi_check_put_off;
 
 /*
  * The status of the child is taken here, and not by nginx's handler, if there
- * is one.  If SIGCHLD is ignored, as the parent of nginx may have left it, there
- * is no status; if not, one that is pending must not be lost, which it is when
- * its action is set.
+ * is one.  If SIGCHLD is ignored, as the parent of nginx may have left it, then
+ * there is no status; if not, one that is pending must not be lost, which it is
+ * when its action is set.
  */
 
 char *

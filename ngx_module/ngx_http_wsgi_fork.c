@@ -4,13 +4,14 @@
  * SPDX-License-Identifier: Apache-2.0
  *
  * fork() in an application: its child runs on in Python, and must not keep open
- * what is nginx's.
+ * what is nginx's.  And exit(), which must not be taken for nginx's.
  */
 
 
 #include "ngx_http_wsgi_module.h"
 
 #include <dirent.h>
+#include <sys/syscall.h>
 
 
 #define NGX_HTTP_WSGI_MAX_PRIVATE  8
@@ -25,6 +26,9 @@ static ngx_fd_t    ngx_http_wsgi_private[NGX_HTTP_WSGI_MAX_PRIVATE];
 static ngx_uint_t  ngx_http_wsgi_nprivate;
 
 
+#if (__GLIBC__)
+static void ngx_http_wsgi_on_exit(int status, void *data);
+#endif
 static void ngx_http_wsgi_close_strays(ngx_cycle_t *cycle);
 static ngx_uint_t ngx_http_wsgi_is_accepted(ngx_cycle_t *cycle, ngx_fd_t fd);
 
@@ -74,6 +78,38 @@ ngx_http_wsgi_init_fork(ngx_cycle_t *cycle)
 
     (void) closedir(dir);
 }
+
+
+/*
+ * A worker that exits with 2 is one that nginx does not replace, because it has
+ * found something wrong itself.  An application may do it for any reason.
+ */
+
+void
+ngx_http_wsgi_init_exit(void)
+{
+#if (__GLIBC__)
+    (void) on_exit(ngx_http_wsgi_on_exit, NULL);
+#endif
+}
+
+
+#if (__GLIBC__)
+
+static void
+ngx_http_wsgi_on_exit(int status, void *data)
+{
+    /* nginx's own exit(2) is that of the main thread */
+
+    if ((status & 0xff) == 2
+        && ngx_getpid() == ngx_pid
+        && syscall(SYS_gettid) != ngx_pid)
+    {
+        _exit(1);
+    }
+}
+
+#endif
 
 
 /*

@@ -237,6 +237,12 @@ extern volatile sig_atomic_t  ngx_http_wsgi_is_child;
  */
 void ngx_http_wsgi_init_fork(ngx_cycle_t *cycle);
 
+/*
+ * In a worker: an application does not end it with exit code 2.  Not before the
+ * library is loaded, from when on nginx does not unload the module.
+ */
+void ngx_http_wsgi_init_exit(void);
+
 /* python, in a child: closes nginx's descriptors, but for the logs. */
 void ngx_http_wsgi_close_inherited(void);
 

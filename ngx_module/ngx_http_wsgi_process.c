@@ -139,6 +139,8 @@ ngx_http_wsgi_start(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
         return NGX_ERROR;
     }
 
+    ngx_http_wsgi_init_exit();
+
     pool = ngx_create_pool(4096, cycle->log);
     if (pool == NULL) {
         return NGX_ERROR;

@@ -10,6 +10,7 @@ ngx_wsgi_boot calls settle().
 
 import _signal
 import os
+import posix
 import sys
 import threading
 import types
@@ -21,6 +22,7 @@ def settle():
     """Called once, before anything of an application's."""
     streams()
     signals()
+    exits()
     os.register_at_fork(
         before=before_fork,
         after_in_parent=after_fork_in_parent,
@@ -98,7 +100,27 @@ def after_fork_in_child():
         del _local.farewell
     _ngx_wsgi.forked()
     own_signals()
+    own_exit()
     _signal.pthread_sigmask(_signal.SIG_SETMASK, _local.mask)
+
+
+# ---- os._exit() ----
+
+_os_exit = os._exit
+
+
+def exits():
+    """nginx does not replace a worker whose exit code is 2."""
+
+    def _exit(status):
+        _os_exit(1 if status & 0xFF == 2 else status)
+
+    _exit.__doc__ = _os_exit.__doc__
+    os._exit = posix._exit = _exit
+
+
+def own_exit():
+    os._exit = posix._exit = _os_exit
 
 
 # ---- signals ----

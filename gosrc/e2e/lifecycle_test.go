@@ -115,6 +115,30 @@ func TestKilledWorkerIsReplaced(t *testing.T) {
 	}
 }
 
+// So is one that an application ends with an exit code, whichever it is: nginx
+// would not replace one that exits with 2.
+func TestExitedWorkerIsReplaced(t *testing.T) {
+	t.Parallel()
+	n := start(t, kitchen, allowRespawn())
+	assert.Equal(t, "2", n.text(t, "/process/fork_leave"))
+	for i, target := range []string{
+		"/process/leave?code=0", "/process/leave?code=2", "/process/leave?code=258",
+		"/process/leave_in_c?code=0", "/process/leave_in_c?code=2",
+	} {
+		old := n.worker()
+		w := n.dial(t)
+		w.request("GET", target)
+		w.needClosed()
+		n.waitLogTimes(pythonReady, i+2)
+		n.wait("the new worker", func() bool {
+			now := n.workers()
+			return len(now) == 1 && now[0] != old
+		})
+		assert.Equal(t, "plain", n.text(t, "/response/plain"))
+	}
+	assert.Zero(t, n.countLog(`cannot be respawned`))
+}
+
 // SIGTERM and SIGINT end at once, and no worse than quit does.
 func TestStop(t *testing.T) {
 	t.Parallel()

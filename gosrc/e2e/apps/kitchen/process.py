@@ -237,6 +237,25 @@ def die(environ, start_response):
     return reply(start_response, "still here")
 
 
+def leave(environ, start_response):
+    """Ends the worker with an exit code."""
+    os._exit(int(query(environ)["code"]))
+
+
+def leave_in_c(environ, start_response):
+    """What a C library does that gives up."""
+    ctypes.CDLL(None).exit(int(query(environ)["code"]))
+
+
+def fork_leave(environ, start_response):
+    """A child may exit with any code."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(2)
+    _, status = os.waitpid(pid, 0)
+    return reply_json(start_response, os.waitstatus_to_exitcode(status))
+
+
 def fault(environ, start_response):
     """What a bug in a C extension does."""
     return reply(start_response, ctypes.string_at(0))
