@@ -32,6 +32,7 @@ static off_t ngx_http_wsgi_parse_limit(ngx_http_wsgi_unit_e unit,
     u_char *p, size_t len);
 static uint64_t ngx_http_wsgi_draw_limit(ngx_http_wsgi_limit_t *limit);
 static void ngx_http_wsgi_check_first_rss(ngx_http_wsgi_recycle_t *self);
+static void ngx_http_wsgi_check_requests(ngx_http_wsgi_recycle_t *self);
 static void ngx_http_wsgi_recycle_timer(ngx_event_t *ev);
 static uint64_t ngx_http_wsgi_rss(ngx_log_t *log);
 
@@ -147,6 +148,10 @@ ngx_http_wsgi_recycle_start(ngx_cycle_t *cycle,
     if (self->max_lifetime || self->max_rss) {
         ngx_add_timer(&self->timer, NGX_HTTP_WSGI_RECYCLE_TICK);
     }
+
+    /* requests are served before all imports have ended */
+
+    ngx_http_wsgi_check_requests(self);
 }
 
 
@@ -186,14 +191,26 @@ ngx_http_wsgi_check_first_rss(ngx_http_wsgi_recycle_t *self)
 void
 ngx_http_wsgi_recycle_request(void)
 {
-    u_char                    reason[NGX_HTTP_WSGI_MAX_REASON];
     ngx_http_wsgi_recycle_t  *self;
 
     self = &ngx_http_wsgi_recycle;
 
-    if (++self->requests != self->max_requests) {
+    self->requests++;
+
+    ngx_http_wsgi_check_requests(self);
+}
+
+
+static void
+ngx_http_wsgi_check_requests(ngx_http_wsgi_recycle_t *self)
+{
+    u_char  reason[NGX_HTTP_WSGI_MAX_REASON];
+
+    if (self->max_requests == 0 || self->requests < self->max_requests) {
         return;
     }
+
+    self->max_requests = 0;
 
     (void) ngx_snprintf(reason, sizeof(reason),
                         "it has served %uL requests (\"wsgi_max_requests\")%Z",

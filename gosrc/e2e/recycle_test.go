@@ -401,6 +401,32 @@ func TestRecycleSingle(t *testing.T) {
 	assert.Equal(t, 1, n.countLog(`should be replaced`), "it is said once")
 }
 
+// gatedApp imports when the test has opened its gate.
+const gatedApp = `
+import os, time
+from kitchen import application
+while not os.path.exists(os.environ["TMPDIR"] + "/open"):
+    time.sleep(0.01)
+`
+
+func (n *instance) openGate(t *testing.T) { writeFile(t, n.Var, "open", "") }
+
+// A worker serves while it imports: it may have had enough when it is ready.
+func TestRecycleBeforeReady(t *testing.T) {
+	t.Parallel()
+	n := start(t, recycling(`wsgi_python_path {{.Dir}}/app; wsgi_max_requests 5;
+    server { listen {{.Addr2}}; location / { wsgi_pass gated; } }`),
+		file("app/gated.py", gatedApp), allowRespawn(), allowUnready())
+	for range 8 {
+		assert.Equal(t, "plain", n.text(t, "/response/plain"))
+	}
+	assert.Zero(t, n.countLog(pythonReady))
+	n.openGate(t)
+	n.waitLog(wanted + `: it has served [78] requests`)
+	n.client.CloseIdleConnections()
+	n.waitLogTimes(pythonReady, 2)
+}
+
 // A reload and workers that are to be replaced do not get in each other's way.
 func TestRecycleReload(t *testing.T) {
 	t.Parallel()
