@@ -168,7 +168,10 @@ ngx_http_wsgi_drain_alone(ngx_http_wsgi_life_t *life)
 }
 
 
-/* What still runs then must not keep those waiting for long who connect. */
+/*
+ * What still runs then must not keep those waiting for long who connect.  And
+ * what is to be replaced soon may have what would never end.
+ */
 
 void
 ngx_http_wsgi_drain_quit(ngx_http_wsgi_life_t *life)
@@ -190,7 +193,7 @@ ngx_http_wsgi_drain_quit(ngx_http_wsgi_life_t *life)
         ccf->shutdown_timeout -= ngx_min(limit, ccf->shutdown_timeout - 1);
     }
 
-    if (ngx_http_wsgi_drain_alone(life)) {
+    if (life->soon || ngx_http_wsgi_drain_alone(life)) {
         mcf = ngx_http_cycle_get_module_main_conf(life->cycle,
                                                   ngx_http_wsgi_module);
 

@@ -185,3 +185,34 @@ func TestGilThatDoesNotComeBack(t *testing.T) {
 		})
 	}
 }
+
+// It is held by a request without a limit, beside another worker: the one that
+// has it is replaced all the same.
+func TestGilThatDoesNotComeBackToAWorker(t *testing.T) {
+	t.Parallel()
+	n := start(t, `wsgi_shutdown_timeout 1s; wsgi_threads 3; wsgi_python_path {{.Apps}};
+    server {
+        listen {{.Addr}};
+        location / { wsgi_timeout 500ms; wsgi_pass kitchen; }
+        location /timing/backtrack { wsgi_timeout 0; wsgi_pass kitchen; }
+        location = /who { return 200 $pid; }
+    }`, workers(2), allowRespawn())
+	to := map[string]*wire{}
+	late, pid := n.dial(t), ""
+	for {
+		pid = late.get("/who").Body
+		if to[pid] != nil {
+			break
+		}
+		to[pid], late = late, n.dial(t)
+	}
+	late.request("GET", "/timing/nap/10/"+name(t))
+	assert.Equal(t, 200, to[pid].get("/event/notes_of/"+name(t)+"?n=1").Status)
+	to[pid].request("GET", "/timing/backtrack/x")
+
+	assert.Equal(t, 504, late.reply("GET").Status)
+	n.waitLog(`line \d+, in backtrack` + inRecord)
+	n.waitLog(`\[notice\].* replaced: the GIL could not be had for 10s`)
+	n.waitLog(`worker process ` + pid + ` exited`)
+	n.waitLogTimes(pythonReady, 3)
+}
