@@ -139,7 +139,9 @@ ngx_http_wsgi_drain_busy(ngx_http_wsgi_life_t *life)
             continue;
         }
 
-        if ((c[i].idle && since >= life->patience)
+        /* one of HTTP/2 is "idle" with its streams, too */
+
+        if ((c[i].idle && c[i].reusable && since >= life->patience)
             || (life->soon && !c[i].reusable))
         {
             continue;

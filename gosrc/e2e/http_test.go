@@ -116,8 +116,16 @@ func certificate(t *testing.T) (option, option, *x509.CertPool) {
 // startHTTP2 starts the kitchen behind TLS and returns a client of HTTP/2.
 func startHTTP2(t *testing.T, directives ...string) (*instance, *http.Client) {
 	t.Helper()
+	return startHTTP2With(t, "", nil, directives...)
+}
+
+// startHTTP2With has directives of the http block, and options, too.
+func startHTTP2With(
+	t *testing.T, outside string, opts []option, directives ...string,
+) (*instance, *http.Client) {
+	t.Helper()
 	cert, key, pool := certificate(t)
-	n := start(t, `
+	n := start(t, outside+`
     ssl_certificate {{.Dir}}/cert.pem;
     ssl_certificate_key {{.Dir}}/key.pem;
     wsgi_python_path {{.Apps}};
@@ -127,7 +135,7 @@ func startHTTP2(t *testing.T, directives ...string) (*instance, *http.Client) {
         `+strings.Join(directives, "\n")+`
         location / { wsgi_pass kitchen; }
         location = /nginx { return 200 "nginx"; }
-    }`, cert, key)
+    }`, append(opts, cert, key)...)
 
 	client := newClient()
 	client.Transport = &http.Transport{

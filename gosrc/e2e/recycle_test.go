@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"io"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -233,6 +234,25 @@ func TestRecycleNewConnections(t *testing.T) {
 	n.killWho(t, second)
 	assert.NotEqual(t, second, n.who(t))
 	n.waitLogTimes(pythonReady, 5)
+}
+
+// A connection of HTTP/2 is idle for nginx, whatever runs on it: that is
+// not cut by the only worker, either.
+func TestRecycleOnlyWorkerHTTP2(t *testing.T) {
+	t.Parallel()
+	n, client := startHTTP2With(t, "wsgi_max_requests 3;",
+		[]option{allowRespawn(), mainContext("worker_shutdown_timeout 1s;")})
+	resp, err := client.Get("https://" + n.Addr2 + "/timing/gaps?count=40&gap=0.1")
+	require.NoError(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	for n.countLog(drains) == 0 {
+		n.text(t, "/response/plain")
+	}
+	n.client.CloseIdleConnections()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), ",39,")
+	n.waitLogTimes(pythonReady, 2)
 }
 
 // anotherThan waits for a worker that is none of these.
