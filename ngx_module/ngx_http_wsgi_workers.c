@@ -51,6 +51,7 @@ typedef struct {
 
 
 static ngx_uint_t ngx_http_wsgi_workers_serves(ngx_http_wsgi_worker_t *w);
+static ngx_uint_t ngx_http_wsgi_workers_exists(ngx_atomic_uint_t pid);
 
 
 /* the master's, inherited; NULL, 0: there is none */
@@ -119,7 +120,7 @@ ngx_http_wsgi_workers_succeed(void)
     ngx_http_wsgi_worker_t  *w;
 
     if (ngx_http_wsgi_old_master > 1
-        && (kill(ngx_http_wsgi_old_master, 0) == 0 || ngx_errno != NGX_ESRCH))
+        && ngx_http_wsgi_workers_exists(ngx_http_wsgi_old_master))
     {
         return 1;
     }
@@ -147,7 +148,14 @@ static ngx_uint_t
 ngx_http_wsgi_workers_serves(ngx_http_wsgi_worker_t *w)
 {
     return w->state == NGX_HTTP_WSGI_WORKER_READY
-           && (kill((ngx_pid_t) w->pid, 0) == 0 || ngx_errno != NGX_ESRCH);
+           && ngx_http_wsgi_workers_exists(w->pid);
+}
+
+
+static ngx_uint_t
+ngx_http_wsgi_workers_exists(ngx_atomic_uint_t pid)
+{
+    return kill((ngx_pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH;
 }
 
 
@@ -239,10 +247,11 @@ ngx_http_wsgi_workers_complete(void)
 
     for (i = 0; i < NGX_MAX_PROCESSES; i++) {
 
-        /* nginx ends: there will be no others */
+        /* nginx ends: there will be no others, but for a HUP after a WINCH */
 
         if (w[i].state == NGX_HTTP_WSGI_WORKER_QUITTING
-            && w[i].generation == ngx_http_wsgi_workers->generation)
+            && w[i].generation == ngx_http_wsgi_workers->generation
+            && ngx_http_wsgi_workers_exists(w[i].pid))
         {
             return 1;
         }
