@@ -34,6 +34,7 @@ static void ngx_http_wsgi_life_hook(ngx_event_t *ev);
 static void ngx_http_wsgi_life_channel(ngx_event_t *ev);
 static void ngx_http_wsgi_life_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_http_wsgi_life_due(ngx_http_wsgi_life_t *life);
+static ngx_uint_t ngx_http_wsgi_life_has_master(ngx_http_wsgi_life_t *life);
 
 
 ngx_http_wsgi_life_t  ngx_http_wsgi_life;
@@ -155,7 +156,7 @@ ngx_http_wsgi_drain(const char *reason, ngx_uint_t flags)
         return;
     }
 
-    if (life->cycle == NULL) {
+    if (!ngx_http_wsgi_life_has_master(life)) {
 
         if (!life->wanted) {
             life->wanted = 1;
@@ -360,6 +361,10 @@ ngx_http_wsgi_life_due(ngx_http_wsgi_life_t *life)
     ngx_uint_t         late;
     ngx_atomic_uint_t  lease;
 
+    if (!life->holding && !ngx_http_wsgi_life_has_master(life)) {
+        return 0;
+    }
+
     if (life->draining && !life->holding) {
         return 1;
     }
@@ -392,6 +397,15 @@ ngx_http_wsgi_life_due(ngx_http_wsgi_life_t *life)
     return life->wanted
            && (late || ngx_http_wsgi_workers_complete())
            && ngx_http_wsgi_workers_take_lease(life->lease, late);
+}
+
+
+/* One that was killed has left its workers to another parent. */
+
+static ngx_uint_t
+ngx_http_wsgi_life_has_master(ngx_http_wsgi_life_t *life)
+{
+    return life->cycle != NULL && ngx_getppid() == ngx_parent;
 }
 
 

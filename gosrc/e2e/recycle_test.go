@@ -447,6 +447,30 @@ func TestRecycleBeforeReady(t *testing.T) {
 	n.waitLogTimes(pythonReady, 2)
 }
 
+// Nor does anybody when the master was killed: its workers serve on.
+func TestRecycleOrphans(t *testing.T) {
+	t.Parallel()
+	for _, count := range []int{1, 2} {
+		t.Run(strconv.Itoa(count), func(t *testing.T) {
+			t.Parallel()
+			n := start(t, recycling("wsgi_max_requests 5;"), workers(count), allowRespawn())
+			require.NoError(t, n.cmd.Process.Kill())
+			n.waitExit()
+			for n.countLog("should be replaced, but there is no master") < count && n.countLog(drains) == 0 {
+				assert.Equal(t, "plain", n.text(t, "/response/plain", "Connection: close"))
+			}
+			for range 50 {
+				assert.Equal(t, "plain", n.text(t, "/response/plain", "Connection: close"))
+			}
+			assert.Zero(t, n.countLog(drains))
+			for _, pid := range n.pids {
+				assert.True(t, alive(pid))
+				require.NoError(t, syscall.Kill(pid, syscall.SIGQUIT))
+			}
+		})
+	}
+}
+
 // A reload and workers that are to be replaced do not get in each other's way.
 func TestRecycleReload(t *testing.T) {
 	t.Parallel()
