@@ -176,7 +176,11 @@ ngx_http_wsgi_check_run(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
         rc = NGX_CONF_ERROR;
 
     } else {
+        ngx_http_wsgi_workers_set_checking(1);
+
         rc = ngx_http_wsgi_check_wait(&check);
+
+        ngx_http_wsgi_workers_set_checking(0);
     }
 
     (void) close(fds[0]);

@@ -352,7 +352,8 @@ ngx_http_wsgi_life_timer(ngx_event_t *ev)
 
 /*
  * Is this worker to go?  If it is for a reload, when all new workers are ready;
- * else when it is its turn.  In either case the others may need too long.
+ * else when it is its turn, and the master can start another.  In either case
+ * the others may need too long.
  */
 
 static ngx_uint_t
@@ -361,7 +362,10 @@ ngx_http_wsgi_life_due(ngx_http_wsgi_life_t *life)
     ngx_uint_t         late;
     ngx_atomic_uint_t  lease;
 
-    if (!life->holding && !ngx_http_wsgi_life_has_master(life)) {
+    if (!life->holding
+        && (!ngx_http_wsgi_life_has_master(life)
+            || (!life->soon && ngx_http_wsgi_workers_checking())))
+    {
         return 0;
     }
 

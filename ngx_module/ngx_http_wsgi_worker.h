@@ -72,6 +72,13 @@ ngx_uint_t ngx_http_wsgi_workers_ready(ngx_uint_t newest);
 ngx_uint_t ngx_http_wsgi_workers_complete(void);
 
 /*
+ * The master, if this is one, has "wsgi_check" import the applications: it
+ * starts no workers meanwhile.
+ */
+void ngx_http_wsgi_workers_set_checking(ngx_uint_t on);
+ngx_uint_t ngx_http_wsgi_workers_checking(void);
+
+/*
  * The right to drain.  It is a worker's until the one that replaces it, in the
  * same slot, ends it.  _lease() is its present value, another one each time;
  * _take_lease() takes it if it has that value still, and nobody has it or

@@ -46,6 +46,7 @@ typedef struct {
     ngx_atomic_t                    previous;          /* and of that before */
     ngx_atomic_t                    patience;          /* msec */
     ngx_atomic_t                    lease;
+    ngx_atomic_t                    checking;          /* pid of a master */
     ngx_http_wsgi_worker_t          worker[NGX_MAX_PROCESSES];
 } ngx_http_wsgi_workers_t;
 
@@ -258,6 +259,26 @@ ngx_http_wsgi_workers_complete(void)
     }
 
     return ngx_http_wsgi_workers_ready(1) >= ngx_http_wsgi_workers->workers;
+}
+
+
+void
+ngx_http_wsgi_workers_set_checking(ngx_uint_t on)
+{
+    if (ngx_http_wsgi_workers) {
+        ngx_http_wsgi_workers->checking = on ? ngx_pid : 0;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_wsgi_workers_checking(void)
+{
+    ngx_atomic_uint_t  pid;
+
+    pid = ngx_http_wsgi_workers->checking;
+
+    return pid && ngx_http_wsgi_workers_exists(pid);
 }
 
 

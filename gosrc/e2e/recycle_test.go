@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -467,6 +468,59 @@ func TestRecycleOrphans(t *testing.T) {
 				assert.True(t, alive(pid))
 				require.NoError(t, syscall.Kill(pid, syscall.SIGQUIT))
 			}
+		})
+	}
+}
+
+// brokenGatedApp imports at once, or, while there is a file "broken", fails when
+// the test has opened its gate.
+const brokenGatedApp = `
+import os, time
+from kitchen import application
+var = os.environ["TMPDIR"]
+if os.path.exists(var + "/broken"):
+    print("at the gate")
+    while not os.path.exists(var + "/open"):
+        time.sleep(0.01)
+    raise ValueError
+`
+
+// While the master has a reload checked it starts no workers: one that is to be
+// replaced serves on, and goes when the reload has been refused.
+func TestRecycleWhileChecking(t *testing.T) {
+	t.Parallel()
+	for _, drainsBefore := range []bool{false, true} {
+		t.Run(fmt.Sprintf("drains before %v", drainsBefore), func(t *testing.T) {
+			t.Parallel()
+			n := start(t, recycling(`wsgi_check import; wsgi_python_path {{.Dir}}/app; wsgi_max_requests 10;
+    server { listen {{.Addr2}}; location / { wsgi_pass gated; } }`),
+				file("app/gated.py", brokenGatedApp), allowRespawn(), allowLog(`\[emerg\].*wsgi_check`))
+			long := n.dial(t)
+			if drainsBefore {
+				long.request("GET", "/timing/occupy/"+name(t))
+				for n.countLog(drains) == 0 {
+					n.text(t, "/response/plain")
+				}
+			}
+			writeFile(t, n.Var, "broken", "")
+			n.signal(syscall.SIGHUP)
+			n.waitLog("at the gate")
+			if drainsBefore {
+				n.setEvent(t, name(t))
+				assert.Equal(t, 200, long.reply("GET").Status)
+			}
+			for range 100 {
+				assert.Equal(t, "plain", n.text(t, "/response/plain", "Connection: close"))
+			}
+			n.waitLog(wanted)
+
+			require.NoError(t, os.Remove(filepath.Join(n.Var, "broken")))
+			n.openGate(t)
+			n.waitLog(refused)
+			require.NoError(t, long.Close())
+			n.client.CloseIdleConnections()
+			n.waitLogTimes(pythonReady, 2)
+			assert.Equal(t, "plain", n.text(t, "/response/plain"))
 		})
 	}
 }
