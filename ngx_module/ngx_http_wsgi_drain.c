@@ -57,6 +57,8 @@ ngx_http_wsgi_drain_add_handler(ngx_conf_t *cf)
 ngx_int_t
 ngx_http_wsgi_drain_handler(ngx_http_request_t *r)
 {
+    ngx_http_wsgi_life_request(&ngx_http_wsgi_life);
+
     if (ngx_http_wsgi_life.draining || ngx_http_wsgi_life.held) {
         r->keepalive = 0;
     }

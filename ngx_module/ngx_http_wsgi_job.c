@@ -158,6 +158,30 @@ ngx_http_wsgi_find_job(uint64_t serial)
 }
 
 
+ngx_uint_t
+ngx_http_wsgi_count_waiting(void)
+{
+    ngx_uint_t            n;
+    ngx_queue_t          *q;
+    ngx_http_wsgi_job_t  *job;
+
+    n = 0;
+
+    for (q = ngx_queue_head(&ngx_http_wsgi_process.jobs);
+         q != ngx_queue_sentinel(&ngx_http_wsgi_process.jobs);
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, ngx_http_wsgi_job_t, queue);
+
+        if (__atomic_load_n(&job->begun, __ATOMIC_ACQUIRE) == 0) {
+            n++;
+        }
+    }
+
+    return n;
+}
+
+
 void
 ngx_http_wsgi_get_spare(ngx_http_wsgi_job_t *job)
 {

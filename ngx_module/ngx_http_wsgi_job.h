@@ -159,6 +159,9 @@ void ngx_http_wsgi_free_job(ngx_http_wsgi_job_t *job);
 /* The job that is queued or runs under this number, or NULL. */
 ngx_http_wsgi_job_t *ngx_http_wsgi_find_job(uint64_t serial);
 
+/* How many jobs have not begun. */
+ngx_uint_t ngx_http_wsgi_count_waiting(void);
+
 /* The status of a request that is refused, 503; adds "Retry-After". */
 ngx_int_t ngx_http_wsgi_busy(ngx_http_request_t *r);
 

@@ -26,10 +26,15 @@
 
 #define NGX_HTTP_WSGI_LIFE_RETRY  5000
 
+/* for those who have waited for a start to be let in by and by, msec */
+
+#define NGX_HTTP_WSGI_LIFE_CROWD  2000
+
 
 static void ngx_http_wsgi_life_ready(ngx_http_wsgi_life_t *life);
 static void ngx_http_wsgi_life_retry(ngx_http_wsgi_life_t *life);
 static void ngx_http_wsgi_life_accept(ngx_http_wsgi_life_t *life);
+static ngx_uint_t ngx_http_wsgi_life_queue(ngx_http_wsgi_main_conf_t *mcf);
 static void ngx_http_wsgi_life_hook(ngx_event_t *ev);
 static void ngx_http_wsgi_life_channel(ngx_event_t *ev);
 static void ngx_http_wsgi_life_timer(ngx_event_t *ev);
@@ -52,6 +57,7 @@ ngx_http_wsgi_life_init(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
     life = &ngx_http_wsgi_life;
 
     life->cycle = cycle;
+    life->queue = ngx_http_wsgi_life_queue(mcf);
 
     life->timer.handler = ngx_http_wsgi_life_timer;
     life->timer.data = life;
@@ -114,6 +120,7 @@ ngx_http_wsgi_life_ready(ngx_http_wsgi_life_t *life)
 {
     life->ready = 1;
     life->failed = 0;
+    life->crowd = ngx_current_msec + NGX_HTTP_WSGI_LIFE_CROWD;
 
     ngx_http_wsgi_workers_set_failures(life->failures);
 
@@ -235,14 +242,27 @@ ngx_http_wsgi_life_hold(ngx_uint_t on)
 }
 
 
-/* Who is not ready, or drains, accepts what nobody else would. */
+/*
+ * Who is not ready, or drains, accepts what nobody else would.  What a queue
+ * could not hold until Python is ready waits in the listening sockets, and then
+ * does not come at once.
+ */
 
 static void
 ngx_http_wsgi_life_accept(ngx_http_wsgi_life_t *life)
 {
-    ngx_uint_t  refuse, own;
+    ngx_uint_t  refuse, own, full;
 
-    own = life->held || (!life->ready && ngx_http_wsgi_workers_succeed());
+    full = (!life->ready || life->crowded)
+           && ngx_http_wsgi_count_waiting() >= life->queue;
+
+    if (full) {
+        life->crowded = 1;
+    }
+
+    own = life->held
+          || full
+          || (!life->ready && ngx_http_wsgi_workers_succeed());
 
     refuse = own
              || ((!life->ready || life->draining) && ngx_http_wsgi_workers_ready(0));
@@ -251,6 +271,41 @@ ngx_http_wsgi_life_accept(ngx_http_wsgi_life_t *life)
         life->refusing = refuse;
         ngx_http_wsgi_accept(life->cycle, !refuse, !own);
     }
+}
+
+
+void
+ngx_http_wsgi_life_request(ngx_http_wsgi_life_t *life)
+{
+    if (life->cycle == NULL || life->refusing || ngx_exiting) {
+        return;
+    }
+
+    if (!life->ready || life->crowded) {
+        ngx_http_wsgi_life_accept(life);
+    }
+}
+
+
+/*
+ * Half of the smallest queue: those connections that have sent no request yet
+ * will send one.
+ */
+
+static ngx_uint_t
+ngx_http_wsgi_life_queue(ngx_http_wsgi_main_conf_t *mcf)
+{
+    ngx_uint_t              i, queue;
+    ngx_http_wsgi_pool_t  **pools;
+
+    queue = NGX_MAX_UINT32_VALUE;
+    pools = mcf->pools.elts;
+
+    for (i = 0; i < mcf->pools.nelts; i++) {
+        queue = ngx_min(queue, pools[i]->queue / 2);
+    }
+
+    return ngx_max(queue, 1);
 }
 
 
@@ -331,6 +386,12 @@ ngx_http_wsgi_life_timer(ngx_event_t *ev)
         ngx_http_wsgi_life_retry(life);
     }
 
+    if (life->ready
+        && (ngx_msec_int_t) (ngx_current_msec - life->crowd) >= 0)
+    {
+        life->crowded = 0;
+    }
+
     due = ngx_http_wsgi_life_due(life);
 
     if (due && !life->draining) {
@@ -344,7 +405,7 @@ ngx_http_wsgi_life_timer(ngx_event_t *ev)
         return;
     }
 
-    if (!life->ready || life->holding || life->wanted) {
+    if (!life->ready || life->crowded || life->holding || life->wanted) {
         ngx_http_wsgi_life_wait(life);
     }
 }

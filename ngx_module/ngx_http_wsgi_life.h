@@ -30,6 +30,7 @@ typedef struct {
     ngx_event_t             timer;
     ngx_event_t             hook;
     ngx_msec_t              deadline;         /* of holding, wanted, failed */
+    ngx_msec_t              crowd;            /* crowded not after that */
     ngx_msec_t              began;            /* draining */
     ngx_msec_t              patience;         /* with what is idle then */
     ngx_atomic_uint_t       lease;            /* of which deadline is */
@@ -38,8 +39,10 @@ typedef struct {
     ngx_atomic_uint_t       next_recent;      /* at next_time */
     ngx_msec_t              next_time;
     ngx_uint_t              failures;         /* of imports */
+    ngx_uint_t              queue;            /* as many may wait at the start */
     unsigned                ready:1;
     unsigned                failed:1;         /* to become so */
+    unsigned                crowded:1;        /* more came than it could take */
     unsigned                refusing:1;       /* accepts no connections */
     unsigned                holding:1;        /* has been told to quit */
     unsigned                quitting:1;       /* and all others, too */
@@ -57,6 +60,9 @@ extern ngx_http_wsgi_life_t  ngx_http_wsgi_life;
 
 /* _life.c: it looks again after a tick. */
 void ngx_http_wsgi_life_wait(ngx_http_wsgi_life_t *life);
+
+/* A request has come: if others wait already, there may be enough of them. */
+void ngx_http_wsgi_life_request(ngx_http_wsgi_life_t *life);
 
 
 /* _drain.c */

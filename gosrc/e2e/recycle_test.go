@@ -472,6 +472,25 @@ func TestRecycleOrphans(t *testing.T) {
 	}
 }
 
+// More clients than its queue holds connect to the only worker while it starts:
+// they wait, and none is refused.
+func TestRecycleQueueAtStart(t *testing.T) {
+	t.Parallel()
+	n := start(t, `wsgi_python_path {{.Apps}} {{.Dir}}/app; wsgi_pool default queue=20;
+    server { listen {{.Addr}}; location / { wsgi_pass gated; } }`,
+		file("app/gated.py", gatedApp), allowUnready(), allowFDs(1))
+	clients := make([]*wire, 100)
+	for i := range clients {
+		clients[i] = n.dial(t)
+		clients[i].request("GET", "/response/plain", "Connection: close")
+	}
+	n.waitLog(`wsgi: Python .*, started in`)
+	n.openGate(t)
+	for _, w := range clients {
+		assert.Equal(t, 200, w.reply("GET").Status)
+	}
+}
+
 // brokenGatedApp imports at once, or, while there is a file "broken", fails when
 // the test has opened its gate.
 const brokenGatedApp = `
