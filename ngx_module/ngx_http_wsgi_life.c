@@ -85,7 +85,8 @@ ngx_http_wsgi_life_init(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
 void
 ngx_http_wsgi_life_imported(ngx_uint_t failures)
 {
-    ngx_http_wsgi_life_t  *life;
+    ngx_http_wsgi_life_t       *life;
+    ngx_http_wsgi_main_conf_t  *mcf;
 
     life = &ngx_http_wsgi_life;
 
@@ -93,9 +94,20 @@ ngx_http_wsgi_life_imported(ngx_uint_t failures)
         return;
     }
 
-    life->failures = failures;
+    mcf = ngx_http_cycle_get_module_main_conf(life->cycle,
+                                              ngx_http_wsgi_module);
 
-    if (!ngx_http_wsgi_workers_worse(failures)
+    life->failures = failures;
+    life->able = failures < mcf->apps.nelts;
+
+    /* "wsgi_check off" means that what cannot be imported is to be tried */
+
+    life->barren = !life->able
+                   && (ngx_http_wsgi_process.runtime == NULL
+                       || mcf->check != NGX_HTTP_WSGI_CHECK_OFF);
+
+    if ((!ngx_http_wsgi_workers_worse(failures)
+         && !(life->barren && ngx_http_wsgi_workers_able()))
         || ngx_http_wsgi_workers_ready(0) == 0)
     {
         ngx_http_wsgi_life_ready(life);
@@ -110,7 +122,7 @@ ngx_http_wsgi_life_imported(ngx_uint_t failures)
     life->deadline = ngx_current_msec + NGX_HTTP_WSGI_LIFE_RETRY;
 
     ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
-                  "wsgi: this worker cannot import what the one before it "
+                  "wsgi: this worker cannot import what those before it "
                   "could, it leaves clients to those that are ready");
 }
 
@@ -122,7 +134,16 @@ ngx_http_wsgi_life_ready(ngx_http_wsgi_life_t *life)
     life->failed = 0;
     life->crowd = ngx_current_msec + NGX_HTTP_WSGI_LIFE_CROWD;
 
-    ngx_http_wsgi_workers_set_failures(life->failures);
+    /* what it lacks may be what those had that have gone since the reload */
+
+    if (life->barren && ngx_http_wsgi_workers_reloaded()) {
+        life->deadline = ngx_current_msec + NGX_HTTP_WSGI_LIFE_RETRY;
+
+    } else {
+        life->barren = 0;
+    }
+
+    ngx_http_wsgi_workers_set_failures(life->failures, life->able);
 
     if (!life->draining) {
         ngx_http_wsgi_workers_set(NGX_HTTP_WSGI_WORKER_READY);
@@ -133,21 +154,28 @@ ngx_http_wsgi_life_ready(ngx_http_wsgi_life_t *life)
 }
 
 
-/* Others serve what this one could not: it tries again, as a new process. */
+/*
+ * It tries again, as a new process.  If others serve what it could not, it has
+ * no clients that would have to be waited for.
+ */
 
 static void
 ngx_http_wsgi_life_retry(ngx_http_wsgi_life_t *life)
 {
-    if (ngx_http_wsgi_workers_ready(0) == 0) {
+    ngx_uint_t  flags;
+
+    if (life->failed && ngx_http_wsgi_workers_ready(0) == 0) {
         ngx_http_wsgi_life_ready(life);
         return;
     }
 
     if ((ngx_msec_int_t) (ngx_current_msec - life->deadline) >= 0) {
-        life->failed = 0;
+        flags = life->failed ? NWSGI_DRAIN_SOON : 0;
 
-        ngx_http_wsgi_drain("its applications may be importable now",
-                            NWSGI_DRAIN_SOON);
+        life->failed = 0;
+        life->barren = 0;
+
+        ngx_http_wsgi_drain("its applications may be importable now", flags);
     }
 }
 
@@ -382,7 +410,9 @@ ngx_http_wsgi_life_timer(ngx_event_t *ev)
         return;
     }
 
-    if (life->failed) {
+    if (life->failed
+        || (life->ready && life->barren && !life->holding && !life->wanted))
+    {
         ngx_http_wsgi_life_retry(life);
     }
 
@@ -405,7 +435,12 @@ ngx_http_wsgi_life_timer(ngx_event_t *ev)
         return;
     }
 
-    if (!life->ready || life->crowded || life->holding || life->wanted) {
+    if (!life->ready
+        || life->barren
+        || life->crowded
+        || life->holding
+        || life->wanted)
+    {
         ngx_http_wsgi_life_wait(life);
     }
 }

@@ -29,7 +29,8 @@ typedef struct {
     ngx_event_handler_pt    channel_handler;
     ngx_event_t             timer;
     ngx_event_t             hook;
-    ngx_msec_t              deadline;         /* of holding, wanted, failed */
+    ngx_msec_t              deadline;         /* of holding, wanted, failed,
+                                                 barren */
     ngx_msec_t              crowd;            /* crowded not after that */
     ngx_msec_t              began;            /* draining */
     ngx_msec_t              patience;         /* with what is idle then */
@@ -42,6 +43,8 @@ typedef struct {
     ngx_uint_t              queue;            /* as many may wait at the start */
     unsigned                ready:1;
     unsigned                failed:1;         /* to become so */
+    unsigned                able:1;           /* to run some application */
+    unsigned                barren:1;         /* it should be, but is not */
     unsigned                crowded:1;        /* more came than it could take */
     unsigned                refusing:1;       /* accepts no connections */
     unsigned                holding:1;        /* has been told to quit */

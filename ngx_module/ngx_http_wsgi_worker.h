@@ -45,6 +45,9 @@ ngx_uint_t ngx_http_wsgi_workers_known(void);
 /* Is this worker of the last reload? */
 ngx_uint_t ngx_http_wsgi_workers_newest(void);
 
+/* Have there been workers of other reloads before this one's? */
+ngx_uint_t ngx_http_wsgi_workers_reloaded(void);
+
 /* What others may need to become ready, msec. */
 ngx_msec_t ngx_http_wsgi_workers_patience(void);
 
@@ -60,10 +63,14 @@ void ngx_http_wsgi_workers_set(ngx_http_wsgi_worker_e state);
 
 /*
  * Is a worker that cannot import so many applications worse than the one that
- * it replaces?  _set_failures() is what the next one is compared with.
+ * it replaces?  _set_failures() is what the next one is compared with, and
+ * whether there is an application that this one can run.
  */
 ngx_uint_t ngx_http_wsgi_workers_worse(ngx_uint_t failures);
-void ngx_http_wsgi_workers_set_failures(ngx_uint_t failures);
+void ngx_http_wsgi_workers_set_failures(ngx_uint_t failures, ngx_uint_t able);
+
+/* Is somebody ready, of whatever reload, who can run one? */
+ngx_uint_t ngx_http_wsgi_workers_able(void);
 
 /* How many are ready and alive: of the last reload, if "newest", or at all. */
 ngx_uint_t ngx_http_wsgi_workers_ready(ngx_uint_t newest);

@@ -37,6 +37,7 @@ typedef struct {
     ngx_atomic_t                    generation;
     ngx_atomic_t                    state;
     ngx_atomic_t                    failures;          /* when it was ready */
+    ngx_atomic_t                    able;              /* not all failed */
 } ngx_http_wsgi_worker_t;
 
 
@@ -174,6 +175,13 @@ ngx_http_wsgi_workers_newest(void)
 }
 
 
+ngx_uint_t
+ngx_http_wsgi_workers_reloaded(void)
+{
+    return ngx_http_wsgi_generation > 1;
+}
+
+
 ngx_msec_t
 ngx_http_wsgi_workers_patience(void)
 {
@@ -209,9 +217,32 @@ ngx_http_wsgi_workers_worse(ngx_uint_t failures)
 
 
 void
-ngx_http_wsgi_workers_set_failures(ngx_uint_t failures)
+ngx_http_wsgi_workers_set_failures(ngx_uint_t failures, ngx_uint_t able)
 {
-    ngx_http_wsgi_workers->worker[ngx_process_slot].failures = failures;
+    ngx_http_wsgi_worker_t  *w;
+
+    w = &ngx_http_wsgi_workers->worker[ngx_process_slot];
+
+    w->failures = failures;
+    w->able = able;
+}
+
+
+ngx_uint_t
+ngx_http_wsgi_workers_able(void)
+{
+    ngx_int_t                i;
+    ngx_http_wsgi_worker_t  *w;
+
+    w = ngx_http_wsgi_workers->worker;
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        if (w[i].able && ngx_http_wsgi_workers_serves(&w[i])) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -114,6 +114,65 @@ func TestReloadOfBrokenCode(t *testing.T) {
 	assert.Equal(t, "mended", n.text(t, "/"))
 }
 
+// checkedApp can be imported, or, while there is a file "armed", by the check
+// of a reload only.
+const checkedApp = `
+import os
+from kitchen import application
+var = os.environ["TMPDIR"]
+if os.path.exists(var + "/armed"):
+    try:
+        open(var + "/checked", "x").close()
+    except FileExistsError:
+        raise ValueError("a limit that the check did not meet") from None
+`
+
+// checked serves checkedApp; a reload would have a worker that cannot run it.
+func checked(t *testing.T, more string, count int) *instance {
+	t.Helper()
+	n := start(t, more+`wsgi_check import; wsgi_python_path {{.Apps}} {{.Dir}}/app;
+    server { listen {{.Addr}}; location / { wsgi_pass checked; } }`,
+		file("app/checked.py", checkedApp), workers(count), allowRespawn(), allowFDs(1))
+	writeFile(t, n.Var, "armed", "")
+	return n
+}
+
+func (n *instance) disarm(t *testing.T) {
+	t.Helper()
+	require.NoError(t, os.Remove(filepath.Join(n.Var, "armed")))
+}
+
+// What has been checked, no new worker can run: the old ones serve on until a
+// new one tries again and can.
+func TestReloadWithoutPython(t *testing.T) {
+	t.Parallel()
+	n := checked(t, "", 2)
+	l := startPacedLoad(t, n, 4, 5*time.Millisecond)
+	l.more(50)
+	old := n.workers()
+	n.signal(syscall.SIGHUP)
+	n.waitLogTimes(`cannot import what those before it could, it leaves clients`, 3)
+	l.more(100)
+	assert.True(t, alive(old[0]) && alive(old[1]))
+	n.disarm(t)
+	n.settled(old)
+	l.more(100)
+	l.stop()
+}
+
+// They do not for ever, but the new workers go on to try.
+func TestReloadWithoutPythonForLong(t *testing.T) {
+	t.Parallel()
+	n := checked(t, "wsgi_start_timeout 3s;", 1)
+	old := n.worker()
+	n.signal(syscall.SIGHUP)
+	n.wait("the old worker to end", func() bool { return !alive(old) })
+	n.wait("a new one to serve", func() bool { return n.get(t, "/response/plain", "Connection: close").Status == 500 })
+	n.disarm(t)
+	n.wait("one that can", func() bool { return n.get(t, "/response/plain", "Connection: close").Status == 200 })
+	n.settled(nil)
+}
+
 // Workers are killed while a reload goes on: it comes to its end.
 func TestReloadAndKill(t *testing.T) {
 	t.Parallel()

@@ -582,7 +582,7 @@ func TestRecycleBrokenCode(t *testing.T) {
 			n.Addr = n.Addr2
 			rewrite(t, n, "from kitchen import nothing\n")
 			replace(t, n)
-			n.waitLog(`cannot import what the one before it could, it leaves clients`)
+			n.waitLog(`cannot import what those before it could, it leaves clients`)
 			for range 50 {
 				assert.Equal(t, "plain", n.text(t, "/response/plain", "Connection: close"))
 			}
