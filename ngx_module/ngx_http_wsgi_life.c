@@ -293,7 +293,8 @@ ngx_http_wsgi_life_accept(ngx_http_wsgi_life_t *life)
           || (!life->ready && ngx_http_wsgi_workers_succeed());
 
     refuse = own
-             || ((!life->ready || life->draining) && ngx_http_wsgi_workers_ready(0));
+             || ((!life->ready || life->draining)
+                 && ngx_http_wsgi_workers_ready(0));
 
     if (refuse || life->refusing) {
         life->refusing = refuse;

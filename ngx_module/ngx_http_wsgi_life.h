@@ -40,7 +40,7 @@ typedef struct {
     ngx_atomic_uint_t       next_recent;      /* at next_time */
     ngx_msec_t              next_time;
     ngx_uint_t              failures;         /* of imports */
-    ngx_uint_t              queue;            /* as many may wait at the start */
+    ngx_uint_t              queue;            /* so many may wait at first */
     unsigned                ready:1;
     unsigned                failed:1;         /* to become so */
     unsigned                able:1;           /* to run some application */

@@ -440,3 +440,58 @@ func TestUpgrade(t *testing.T) {
 	back.signal(syscall.SIGQUIT)
 	<-back.exited
 }
+
+// An upgrade is taken back: the old master starts new workers, beside an old
+// one that still has a client.  When that has gone nobody takes it for one of
+// an nginx that ends: who is to be replaced waits for who starts.
+func TestUpgradeTakenBack(t *testing.T) {
+	t.Parallel()
+	n := daemon(t, recycling(`wsgi_python_path {{.Dir}}/app; wsgi_max_requests 20;
+    server { listen {{.Addr2}}; location / { wsgi_pass gated; } }`),
+		file("app/gated.py", gateLater), workers(2), allowRespawn(), allowLog(`exited on signal 9`),
+		mainContext("env ASAN_OPTIONS; env LSAN_OPTIONS;"))
+	long := n.dial(t)
+	long.request("GET", "/timing/gaps?count=40&gap=0.1")
+	long.head()
+	old := n.workers()
+	n.signal(syscall.SIGUSR2)
+	n.waitLogTimes(pythonReady, 4)
+	other := n.master("nginx.pid")
+	n.signal(syscall.SIGWINCH)
+	n.wait("one old worker", func() bool { return len(n.workers()) == 1 })
+	n.signal(syscall.SIGHUP)
+	n.waitLogTimes(pythonReady, 6)
+	require.NoError(t, syscall.Kill(other, syscall.SIGQUIT))
+	n.wait("the other master's end", func() bool { return !alive(other) })
+	var rest reply
+	long.chunks(&rest)
+	assert.True(t, rest.complete(), "%v", rest.Err)
+	require.NoError(t, long.Close())
+	n.settled(old)
+
+	writeFile(t, n.Var, "closed", "")
+	times := n.countLog(drains)
+	n.kill(n.workers()[0])
+	n.waitLog("at the gate")
+	for n.countLog(wanted) == 0 {
+		n.text(t, "/response/plain", "Connection: close")
+	}
+	for range 100 {
+		n.text(t, "/response/plain", "Connection: close")
+	}
+	assert.Equal(t, times, n.countLog(drains))
+	require.NoError(t, os.Remove(filepath.Join(n.Var, "closed")))
+	n.waitLogTimes(pythonReady, 8)
+	n.over = true
+	n.signal(syscall.SIGQUIT)
+	<-n.exited
+}
+
+// gateLater imports when there is no file "closed".
+const gateLater = `
+import os, time
+from kitchen import application
+while os.path.exists(os.environ["TMPDIR"] + "/closed"):
+    print("at the gate")
+    time.sleep(0.1)
+`
