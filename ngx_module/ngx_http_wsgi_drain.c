@@ -57,7 +57,7 @@ ngx_http_wsgi_drain_add_handler(ngx_conf_t *cf)
 ngx_int_t
 ngx_http_wsgi_drain_handler(ngx_http_request_t *r)
 {
-    ngx_http_wsgi_life_request(&ngx_http_wsgi_life);
+    ngx_http_wsgi_accept_request(&ngx_http_wsgi_life);
 
     if (ngx_http_wsgi_life.draining || ngx_http_wsgi_life.held) {
         r->keepalive = 0;
@@ -72,7 +72,8 @@ ngx_http_wsgi_drain_begin(ngx_http_wsgi_life_t *life)
 {
     ngx_core_conf_t  *ccf;
 
-    ccf = (ngx_core_conf_t *) ngx_get_conf(life->cycle->conf_ctx, ngx_core_module);
+    ccf = (ngx_core_conf_t *) ngx_get_conf(life->cycle->conf_ctx,
+                                           ngx_core_module);
 
     life->draining = 1;
     life->began = ngx_current_msec;
@@ -111,7 +112,8 @@ ngx_http_wsgi_drain_busy(ngx_http_wsgi_life_t *life)
     ngx_atomic_uint_t   limit;
 
     since = ngx_current_msec - life->began;
-    alone = ngx_http_wsgi_drain_alone(life) && since < NGX_HTTP_WSGI_DRAIN_ALONE;
+    alone = ngx_http_wsgi_drain_alone(life)
+            && since < NGX_HTTP_WSGI_DRAIN_ALONE;
 
     if ((ngx_msec_int_t) (ngx_current_msec - life->next_time) >= 0) {
         life->recent = life->next_recent;
@@ -189,7 +191,8 @@ ngx_http_wsgi_drain_quit(ngx_http_wsgi_life_t *life)
         return;
     }
 
-    ccf = (ngx_core_conf_t *) ngx_get_conf(life->cycle->conf_ctx, ngx_core_module);
+    ccf = (ngx_core_conf_t *) ngx_get_conf(life->cycle->conf_ctx,
+                                           ngx_core_module);
 
     if (ccf->shutdown_timeout) {
         limit = ngx_current_msec - life->began;

@@ -33,8 +33,6 @@
 
 static void ngx_http_wsgi_life_ready(ngx_http_wsgi_life_t *life);
 static void ngx_http_wsgi_life_retry(ngx_http_wsgi_life_t *life);
-static void ngx_http_wsgi_life_accept(ngx_http_wsgi_life_t *life);
-static ngx_uint_t ngx_http_wsgi_life_queue(ngx_http_wsgi_main_conf_t *mcf);
 static void ngx_http_wsgi_life_hook(ngx_event_t *ev);
 static void ngx_http_wsgi_life_channel(ngx_event_t *ev);
 static void ngx_http_wsgi_life_timer(ngx_event_t *ev);
@@ -57,7 +55,7 @@ ngx_http_wsgi_life_init(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
     life = &ngx_http_wsgi_life;
 
     life->cycle = cycle;
-    life->queue = ngx_http_wsgi_life_queue(mcf);
+    life->queue = ngx_http_wsgi_accept_limit(mcf);
 
     life->timer.handler = ngx_http_wsgi_life_timer;
     life->timer.data = life;
@@ -73,7 +71,7 @@ ngx_http_wsgi_life_init(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
 
     ngx_http_wsgi_workers_set(NGX_HTTP_WSGI_WORKER_STARTING);
 
-    ngx_http_wsgi_life_accept(life);
+    ngx_http_wsgi_accept(life);
     ngx_http_wsgi_life_wait(life);
 
     if (ngx_http_wsgi_process.runtime == NULL) {
@@ -147,7 +145,7 @@ ngx_http_wsgi_life_ready(ngx_http_wsgi_life_t *life)
 
     if (!life->draining) {
         ngx_http_wsgi_workers_set(NGX_HTTP_WSGI_WORKER_READY);
-        ngx_http_wsgi_life_accept(life);
+        ngx_http_wsgi_accept(life);
     }
 
     ngx_http_wsgi_workers_end_lease();
@@ -266,75 +264,7 @@ ngx_http_wsgi_life_hold(ngx_uint_t on)
 
     life->held = on;
 
-    ngx_http_wsgi_life_accept(life);
-}
-
-
-/*
- * Who is not ready, or drains, accepts what nobody else would.  What a queue
- * could not hold until Python is ready waits in the listening sockets, and then
- * does not come at once.
- */
-
-static void
-ngx_http_wsgi_life_accept(ngx_http_wsgi_life_t *life)
-{
-    ngx_uint_t  refuse, own, full;
-
-    full = (!life->ready || life->crowded)
-           && ngx_http_wsgi_count_waiting() >= life->queue;
-
-    if (full) {
-        life->crowded = 1;
-    }
-
-    own = life->held
-          || full
-          || (!life->ready && ngx_http_wsgi_workers_succeed());
-
-    refuse = own
-             || ((!life->ready || life->draining)
-                 && ngx_http_wsgi_workers_ready(0));
-
-    if (refuse || life->refusing) {
-        life->refusing = refuse;
-        ngx_http_wsgi_accept(life->cycle, !refuse, !own);
-    }
-}
-
-
-void
-ngx_http_wsgi_life_request(ngx_http_wsgi_life_t *life)
-{
-    if (life->cycle == NULL || life->refusing || ngx_exiting) {
-        return;
-    }
-
-    if (!life->ready || life->crowded) {
-        ngx_http_wsgi_life_accept(life);
-    }
-}
-
-
-/*
- * Half of the smallest queue: those connections that have sent no request yet
- * will send one.
- */
-
-static ngx_uint_t
-ngx_http_wsgi_life_queue(ngx_http_wsgi_main_conf_t *mcf)
-{
-    ngx_uint_t              i, queue;
-    ngx_http_wsgi_pool_t  **pools;
-
-    queue = NGX_MAX_UINT32_VALUE;
-    pools = mcf->pools.elts;
-
-    for (i = 0; i < mcf->pools.nelts; i++) {
-        queue = ngx_min(queue, pools[i]->queue / 2);
-    }
-
-    return ngx_max(queue, 1);
+    ngx_http_wsgi_accept(life);
 }
 
 
@@ -429,7 +359,7 @@ ngx_http_wsgi_life_timer(ngx_event_t *ev)
         ngx_http_wsgi_drain_begin(life);
     }
 
-    ngx_http_wsgi_life_accept(life);
+    ngx_http_wsgi_accept(life);
 
     if (due && !ngx_http_wsgi_drain_busy(life)) {
         ngx_http_wsgi_drain_quit(life);

@@ -3,8 +3,8 @@
  * Copyright (C) the ngx_wsgi authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * The life of this worker, between _life.c, which knows when it has to go, and
- * _drain.c, which knows how.
+ * The life of this worker, between _life.c, which knows when it has to go,
+ * _drain.c, which knows how, and _accept.c, which knows where clients wait.
  */
 
 
@@ -64,8 +64,17 @@ extern ngx_http_wsgi_life_t  ngx_http_wsgi_life;
 /* _life.c: it looks again after a tick. */
 void ngx_http_wsgi_life_wait(ngx_http_wsgi_life_t *life);
 
+
+/* _accept.c */
+
+/* Has it accept connections, or not, as it now is and as the others are. */
+void ngx_http_wsgi_accept(ngx_http_wsgi_life_t *life);
+
 /* A request has come: if others wait already, there may be enough of them. */
-void ngx_http_wsgi_life_request(ngx_http_wsgi_life_t *life);
+void ngx_http_wsgi_accept_request(ngx_http_wsgi_life_t *life);
+
+/* How many may wait at the start. */
+ngx_uint_t ngx_http_wsgi_accept_limit(ngx_http_wsgi_main_conf_t *mcf);
 
 
 /* _drain.c */

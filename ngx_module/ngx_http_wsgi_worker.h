@@ -102,9 +102,6 @@ void ngx_http_wsgi_workers_renew_lease(void);
 
 /* _accept.c */
 
-/* Does this worker accept connections?  "own": on sockets of "reuseport". */
-void ngx_http_wsgi_accept(ngx_cycle_t *cycle, ngx_uint_t on, ngx_uint_t own);
-
 /* Has it sockets that others have not?  Those of "reuseport". */
 ngx_uint_t ngx_http_wsgi_accepts_alone(ngx_cycle_t *cycle);
 
