@@ -273,20 +273,36 @@ ngx_uint_t
 ngx_http_wsgi_workers_complete(void)
 {
     ngx_int_t                i;
+    ngx_uint_t               quitting, staying;
     ngx_http_wsgi_worker_t  *w;
 
+    quitting = 0;
+    staying = 0;
     w = ngx_http_wsgi_workers->worker;
 
     for (i = 0; i < NGX_MAX_PROCESSES; i++) {
 
-        /* nginx ends: there will be no others, but for a HUP after a WINCH */
-
-        if (w[i].state == NGX_HTTP_WSGI_WORKER_QUITTING
-            && w[i].generation == ngx_http_wsgi_workers->generation
-            && ngx_http_wsgi_workers_exists(w[i].pid))
-        {
-            return 1;
+        if (w[i].generation != ngx_http_wsgi_workers->generation) {
+            continue;
         }
+
+        if (w[i].state == NGX_HTTP_WSGI_WORKER_QUITTING) {
+            quitting = 1;
+
+        } else if (w[i].state != NGX_HTTP_WSGI_WORKER_DRAINING
+                   && ngx_http_wsgi_workers_exists(w[i].pid))
+        {
+            staying = 1;
+        }
+    }
+
+    /*
+     * nginx ends: there will be no others.  But those that WINCH has ended are
+     * of the generation of those that HUP starts then.
+     */
+
+    if (quitting && !staying) {
+        return 1;
     }
 
     return ngx_http_wsgi_workers_ready(1) >= ngx_http_wsgi_workers->workers;
