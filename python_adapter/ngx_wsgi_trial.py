@@ -6,8 +6,8 @@ would, in a process of its own, which Go starts for that with Python's
 executable.
 
 Its input is JSON: the applications, sys.path, and the sources of the modules
-that import them.  It prints what went wrong and exits with the number of
-applications that cannot be imported.
+that import them.  It prints what went wrong, or the token if nothing did, and
+exits with the number of applications that cannot be imported.
 """
 
 import json
@@ -56,6 +56,8 @@ def main(given):
         boot.add(target, path, middleware)
     failures = sum([failed(boot, index) for index in range(len(given["Apps"]))])
     boot.leave()
+    if failures == 0:
+        os.write(1, given["Token"].encode())
     return failures
 
 

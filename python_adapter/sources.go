@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -85,7 +86,9 @@ func (p *Python) ask(function string) string {
 // one that nginx forks: what is wrong with them, or "".  Waits for that process
 // or "ctx".  Locked: the process ends with its thread, if not before.
 func (p *Python) Trial(ctx context.Context) string {
-	input, err := p.trialInput()
+	// An application may exit with 0, but does not know this.
+	token := fmt.Sprintf("%016x%016x", rand.Uint64(), rand.Uint64())
+	input, err := p.trialInput(token)
 	if err != nil {
 		return err.Error()
 	}
@@ -98,15 +101,19 @@ func (p *Python) Trial(ctx context.Context) string {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	cmd.WaitDelay = time.Second // its children may hold the pipe
 	err = cmd.Run()
+	printed := strings.TrimSpace(out.String())
 	if err == nil || errors.Is(err, exec.ErrWaitDelay) {
-		return ""
+		if strings.Contains(printed, token) {
+			return ""
+		}
+		err = errors.New("it has ended its process")
 	}
-	return verdict(ctx, err, out.String())
+	return verdict(ctx, err, printed)
 }
 
 // verdict puts into words why a trial has failed.
 func verdict(ctx context.Context, err error, printed string) string {
-	printed = strings.TrimSpace(printed[max(0, len(printed)-maxTrial):])
+	printed = printed[max(0, len(printed)-maxTrial):]
 	var exit *exec.ExitError
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -118,12 +125,13 @@ func verdict(ctx context.Context, err error, printed string) string {
 	}
 }
 
-func (p *Python) trialInput() ([]byte, error) {
+func (p *Python) trialInput(token string) ([]byte, error) {
 	apps := make([][3]string, len(p.apps))
 	for i, app := range p.apps {
 		apps[i] = [3]string{app.Target, app.Callable, strings.Join(app.Middleware, " ")}
 	}
 	return json.Marshal(map[string]any{
 		"Path": p.sources.fresh.Path, "Apps": apps, "Guest": guestSource, "Boot": bootSource,
+		"Token": token,
 	})
 }

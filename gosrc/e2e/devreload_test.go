@@ -174,6 +174,18 @@ func TestReloadingImportError(t *testing.T) {
 	assert.Equal(t, "one later", n.text(t, "/"))
 }
 
+// Nor does one pass that ends the process that tries it.
+func TestReloadingImportThatExits(t *testing.T) {
+	t.Parallel()
+	n := develop(t, "import")
+	old := n.worker()
+	n.write("parts/inner.py", "import os; os._exit(0)")
+	n.waitLog("refused, the old code serves on")
+	n.waitLog("their import: it has ended its process")
+	assert.Equal(t, "one one", n.text(t, "/"))
+	assert.Equal(t, old, n.worker())
+}
+
 // Without wsgi_check the failing application replaces the one that works, and
 // goes on looking for edits.
 func TestReloadingImportErrorUnchecked(t *testing.T) {
