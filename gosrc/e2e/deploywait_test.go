@@ -21,12 +21,12 @@ import (
 var patientServer = "wsgi_env MARKS {{.Var}};" +
 	strings.Replace(deployServer, "500ms", "600s", 1)
 
-// gated is imported when there is a file "go", and says that it waits.
+// gated is imported when the test has opened the gate, and says that it waits.
 const gated = deployed + `
 import os, time
 marks = os.environ["MARKS"]
 os.close(os.open("%s/importing-%d" % (marks, os.getpid()), os.O_CREAT))
-while not os.path.exists(marks + "/go"):
+while not os.path.exists(marks + "/open"):
     time.sleep(0.01)
 `
 
@@ -45,10 +45,6 @@ func (n *instance) importing(count int) (pids []int) {
 		return len(pids) >= count
 	})
 	return pids
-}
-
-func (n *instance) openGate() {
-	writeFile(n.t, n.Var, "go", "")
 }
 
 // An import that has closed the pipe and then does not end at all is not waited

@@ -28,6 +28,12 @@ func (n *instance) setEvent(t *testing.T, name string) {
 	require.Equal(t, "set", n.text(t, "/event/set/"+name))
 }
 
+// openGate makes the file that some applications wait for in their import.
+func (n *instance) openGate() {
+	n.t.Helper()
+	writeFile(n.t, n.Var, "open", "")
+}
+
 // threadsIn tells whether a thread runs a function of this name.
 func (n *instance) threadsIn(t *testing.T, function string) (there bool) {
 	t.Helper()

@@ -28,8 +28,6 @@ while not os.path.exists(os.environ["TMPDIR"] + "/open"):
     time.sleep(0.01)
 `
 
-func (n *instance) openGate(t *testing.T) { writeFile(t, n.Var, "open", "") }
-
 // A worker serves while it imports: it may have had enough when it is ready.
 func TestRecycleBeforeReady(t *testing.T) {
 	t.Parallel()
@@ -40,7 +38,7 @@ func TestRecycleBeforeReady(t *testing.T) {
 		assert.Equal(t, "plain", n.text(t, "/response/plain"))
 	}
 	assert.Zero(t, n.countLog(pythonReady))
-	n.openGate(t)
+	n.openGate()
 	n.waitLog(wanted + `: it has served [78] requests`)
 	n.client.CloseIdleConnections()
 	n.waitLogTimes(pythonReady, 2)
@@ -83,7 +81,7 @@ func TestRecycleQueueAtStart(t *testing.T) {
 		clients[i].request("GET", "/response/plain", "Connection: close")
 	}
 	n.waitLog(`wsgi: Python .*, started in`)
-	n.openGate(t)
+	n.openGate()
 	for _, w := range clients {
 		assert.Equal(t, 200, w.reply("GET").Status)
 	}
@@ -132,7 +130,7 @@ func TestRecycleWhileChecking(t *testing.T) {
 			n.waitLog(wanted)
 
 			require.NoError(t, os.Remove(filepath.Join(n.Var, "broken")))
-			n.openGate(t)
+			n.openGate()
 			n.waitLog(refused)
 			require.NoError(t, long.Close())
 			n.client.CloseIdleConnections()
