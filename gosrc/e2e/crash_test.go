@@ -259,8 +259,9 @@ func TestCrashNotByTimeLimit(t *testing.T) {
 // what a client does not wait for any more.
 func TestCrashStages(t *testing.T) {
 	t.Parallel()
-	n := start(t, "wsgi_timeout 300ms;"+crashing, allowRespawn(),
-		allowLog(`worker process \d+ exited on signal 9`))
+	limited := strings.Replace(crashing, "location /event/",
+		"location /timing/ { wsgi_timeout 300ms; wsgi_pass kitchen; } location /event/", 1)
+	n := start(t, limited, allowRespawn(), allowLog(`worker process \d+ exited on signal 9`))
 	pid := n.worker()
 	assert.Equal(t, 504, n.get(t, "/timing/sleep/15").Status)
 	slow := n.dial(t)
