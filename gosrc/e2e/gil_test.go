@@ -160,7 +160,10 @@ func TestGilThatDoesNotComeBack(t *testing.T) {
 				workers(count), allowRespawn())
 			before := n.workers()
 			began := time.Now()
-			need504(t, n, "/timing/backtrack/x", time.Second)
+			require.Equal(t, 504, n.get(t, "/timing/backtrack/x").Status)
+			took := time.Since(began)
+			assert.GreaterOrEqual(t, took, 990*time.Millisecond)
+			assert.Less(t, took, 5*time.Second, "not when the worker is given up")
 			var queued []<-chan outcome
 			for range 5 {
 				queued = append(queued, n.later("GET", "/response/plain"))

@@ -76,7 +76,7 @@ func TestLoopTimesOutWhileGilIsHeld(t *testing.T) {
 	t.Parallel()
 	n := start(t, "wsgi_timeout 300ms;"+kitchen)
 	assert.Equal(t, "held", n.text(t, "/timing/hold_the_gil/0"))
-	need504(t, n, "/timing/hold_the_gil/1.5", 300*time.Millisecond)
+	need504(t, n, "/timing/hold_the_gil/1.5", 300*time.Millisecond, n.waitPlain)
 	needNginx(t, n)
 }
 

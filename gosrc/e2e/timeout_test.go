@@ -23,25 +23,31 @@ const timeoutServer = `
     server {
         listen {{.Addr}};
         location / { wsgi_pass kitchen; }
-        location /event/ { wsgi_use_pool steering; wsgi_pass kitchen; }
+        location /event/ { wsgi_timeout 0; wsgi_use_pool steering; wsgi_pass kitchen; }
         location = /nginx { return 200 "nginx"; }
     }`
 
 // need504 fails unless the answer is a 504 that came "after" the request.
-func need504(t *testing.T, n *instance, target string, after time.Duration) {
+func need504(t *testing.T, n *instance, target string, after time.Duration, rest ...func()) {
 	t.Helper()
 	needTime(t, after, func() {
 		require.Equal(t, 504, n.get(t, target).Status, target)
-	})
+	}, rest...)
 }
 
 // needTime fails unless something takes as long as it has to.  It may never be
 // over too early; on a machine that is busy with other things, one of a few
-// times has to be in time.
-func needTime(t *testing.T, want time.Duration, something func()) {
+// times has to be in time.  Between two of them it calls "rest", which waits
+// until what the last one has left behind is over.
+func needTime(t *testing.T, want time.Duration, something func(), rest ...func()) {
 	t.Helper()
 	var took time.Duration
-	for range 6 {
+	for i := range 6 {
+		if i > 0 {
+			for _, wait := range rest {
+				wait()
+			}
+		}
 		began := time.Now()
 		something()
 		took = time.Since(began)
@@ -51,6 +57,21 @@ func needTime(t *testing.T, want time.Duration, something func()) {
 		}
 	}
 	assert.Fail(t, "late", "it took %v instead of %v", took, want)
+}
+
+// successors returns what waits for the end of a worker whose only thread is
+// stuck, and for the next one.  It is for one worker after the other.
+func (n *instance) successors() func() {
+	const ended = `worker process \d+ exited with code 0`
+	gone, ready := n.countLog(ended), n.countLog(pythonReady)
+	return func() {
+		n.t.Helper()
+		n.client.CloseIdleConnections() // or the old one waits for them
+		gone++
+		ready++
+		n.waitLogTimes(ended, gone)
+		n.waitLogTimes(pythonReady, ready)
+	}
 }
 
 // 504 at that moment whatever the thread does, its stack in the log, and the
@@ -67,12 +88,18 @@ func TestTimeout(t *testing.T) {
 		t.Run(endpoint, func(t *testing.T) {
 			t.Parallel()
 			n := start(t, timeoutServer, allowRespawn())
-			need504(t, n, "/timing/"+endpoint, 400*time.Millisecond)
+			successor := n.successors()
+			rest := successor
+			if endpoint == "spin/60" {
+				rest = n.waitPlain // it can be interrupted
+			}
+			need504(t, n, "/timing/"+endpoint, 400*time.Millisecond, rest)
 			n.waitLog(`\[error\].*` + inContext + `GET /timing/` + endpoint)
 			n.waitLog(`File ".*/kitchen/timing\.py", line \d+, ` + function)
 
 			n.waitPlain()
-			need504(t, n, "/timing/sleep/60", 400*time.Millisecond)
+			rest()
+			need504(t, n, "/timing/sleep/60", 400*time.Millisecond, successor)
 			n.waitPlain()
 		})
 	}
@@ -117,7 +144,7 @@ func TestTimeoutBetweenChunks(t *testing.T) {
 		w.needChunk("first")
 		_, err := w.chunk()
 		assert.Error(t, err, "a clean end after a timeout")
-	})
+	}, n.successors())
 	n.waitLog(`File ".*/kitchen/timing\.py", line \d+, in stalls`)
 	n.waitPlain()
 }
