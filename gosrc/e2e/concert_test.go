@@ -85,6 +85,7 @@ const mirrored = `
     server {
         listen {{.Addr}};
         location / { wsgi_pass kitchen; }
+        location /event/ { wsgi_timeout 0; wsgi_pass kitchen; }
         location /a/ { mirror /rubbish/called/a; rewrite ^/a(.*) $1 break; wsgi_pass kitchen; }
         location /late/ { mirror /failing/late; rewrite ^/late(.*) $1 break; wsgi_pass kitchen; }
         location /fails/ { mirror /failing/before; rewrite ^/fails(.*) $1 break; wsgi_pass kitchen; }

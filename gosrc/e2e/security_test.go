@@ -255,7 +255,7 @@ func TestNoSecretsInLogs(t *testing.T) {
         location / { wsgi_pass kitchen; }
         location /gate/ { wsgi_access gate:check; wsgi_pass kitchen; }
         location /timing/nap/ { wsgi_timeout 60s; wsgi_pass kitchen; }
-        location /event/ { wsgi_use_pool steering; wsgi_pass kitchen; }
+        location /event/ { wsgi_timeout 0; wsgi_use_pool steering; wsgi_pass kitchen; }
         location /streaming/ { wsgi_request_buffering off; wsgi_cancel raise; wsgi_pass kitchen; }
     }`, append(opts, allowRespawn(), allowLog(`exited on signal 11`, `Segmentation fault|SIGSEGV`))...)
 			tellSecrets(t, n)

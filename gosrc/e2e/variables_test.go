@@ -17,8 +17,14 @@ import (
 const variablesServer = `
     log_format wsgi '$uri|$wsgi_status|$wsgi_app|$wsgi_pool|$wsgi_time|$wsgi_queue_time|$wsgi_app_time';
     access_log {{.Dir}}/wsgi.log wsgi;
-    wsgi_timeout 300ms;
-    wsgi_pool other threads=1 queue=1 queue_timeout=200ms;` + kitchen + `
+    wsgi_pool other threads=1 queue=1 queue_timeout=200ms;
+    wsgi_python_path {{.Apps}};
+    server {
+        listen {{.Addr}};
+        location / { wsgi_pass kitchen; }
+        location = /timing/sleep/9 { wsgi_timeout 300ms; wsgi_pass kitchen; }
+        location = /nginx { return 200 "nginx"; }
+    }
     server {
         listen {{.Addr2}};
         wsgi_use_pool other;
@@ -52,17 +58,22 @@ func seconds(t *testing.T, text string) float64 {
 func TestVariables(t *testing.T) {
 	t.Parallel()
 	n := start(t, variablesServer)
-	n.get(t, "/timing/sleep/0.1")
 	n.get(t, "/failing/before")
 	n.get(t, "/failing/late_start/none")
 	n.get(t, "/timing/sleep/9")
 	n.get(t, "/nginx")
 
-	got := n.logged(t, "/timing/sleep/0.1")
-	assert.Equal(t, []string{"200", "kitchen", "default"}, got[1:4])
-	assert.GreaterOrEqual(t, seconds(t, got[4]), 0.099)
-	assert.GreaterOrEqual(t, seconds(t, got[6]), 0.099)
-	assert.Less(t, seconds(t, got[5]), 0.1)
+	queued := 9.0 // at least: a busy machine has some of them wait
+	for i := range 5 {
+		target := "/timing/sleep/0.1" + strings.Repeat("0", i)
+		n.get(t, target)
+		got := n.logged(t, target)
+		assert.Equal(t, []string{"200", "kitchen", "default"}, got[1:4])
+		assert.GreaterOrEqual(t, seconds(t, got[4]), 0.099)
+		assert.GreaterOrEqual(t, seconds(t, got[6]), 0.099)
+		queued = min(queued, seconds(t, got[5]))
+	}
+	assert.Less(t, queued, 0.1)
 
 	assert.Equal(t, "500", n.logged(t, "/failing/before")[1])
 	assert.Equal(t, "504", n.logged(t, "/timing/sleep/9")[1])
