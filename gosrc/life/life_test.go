@@ -244,6 +244,12 @@ func (f *fixture) stop(t *testing.T, step time.Duration) (Outcome, time.Duration
 	return Again, 0
 }
 
+// beginStop has Stop begin, whose time passes when the test says so.
+func (f *fixture) beginStop(t *testing.T) {
+	require.Equal(t, Again, f.Stop(0))
+	f.python.await("close") // its timers are set
+}
+
 func TestLifeFromBeginningToEnd(t *testing.T) {
 	f := running(t)
 	outcome, _ := f.stop(t, 0)
@@ -338,13 +344,14 @@ func TestStopWaitsForRequests(t *testing.T) {
 func TestStopInterruptsRequestsAtHalfTime(t *testing.T) {
 	f := running(t)
 	f.python.work(1, 42)
-	go func() {
-		f.python.await("interrupt 42")
-		f.python.work(1, 0)
-	}()
-	outcome, took := f.stop(t, time.Second/64)
+	f.beginStop(t)
+	f.clock.Advance(4*time.Second - 1)
+	assert.NotContains(t, f.python.made(), "interrupt")
+	f.clock.Advance(1)
+	f.python.await("interrupt 42")
+	f.python.work(1, 0)
+	outcome, _ := f.stop(t, 0)
 	assert.Equal(t, Done, outcome)
-	assert.GreaterOrEqual(t, took, 4*time.Second)
 	assert.True(t, strings.HasSuffix(f.python.made(),
 		"close, interrupt 42, join, exit, finalize"), f.python.made())
 }
@@ -352,11 +359,18 @@ func TestStopInterruptsRequestsAtHalfTime(t *testing.T) {
 func TestStuckThreadPreventsFinalization(t *testing.T) {
 	f := running(t)
 	f.python.work(1, 42)
-	outcome, took := f.stop(t, time.Second/64)
-	assert.Equal(t, Undone, outcome)
+	begin := f.clock.Now()
+	f.beginStop(t)
+	f.clock.Advance(4 * time.Second)
+	f.python.await("interrupt 42")
+	require.Eventually(t, func() bool {
+		f.clock.Advance(time.Second / 64)
+		return strings.Contains(f.python.made(), "join")
+	}, 10*time.Second, time.Millisecond)
+	assert.GreaterOrEqual(t, f.clock.Now().Sub(begin), 6*time.Second)
+	<-f.over // before the time for it all is
+	assert.Equal(t, Undone, f.Stop(time.Hour))
 	assert.Equal(t, Stuck, f.State())
-	assert.GreaterOrEqual(t, took, 6*time.Second)
-	assert.LessOrEqual(t, took, 8*time.Second)
 	assert.True(t, strings.HasSuffix(f.python.made(), "interrupt 42, join, exit"),
 		f.python.made())
 	assert.Contains(t, f.log(), `" is still in a request of application "one", after 60.0 s`)
@@ -369,10 +383,10 @@ func TestThreadsGivenUpAreNotWaitedFor(t *testing.T) {
 	f.python.work(1, 42)
 	f.Interrupt(42, 1)
 	f.python.await("interrupt 42")
-	require.Eventually(t, func() bool { return f.clock.Pending() > 0 },
-		10*time.Second, time.Millisecond)
-	f.clock.Advance(pool.Grace)
-	assert.Contains(t, f.log(), "does not come back")
+	require.Eventually(t, func() bool {
+		f.clock.Advance(pool.Grace / 100)
+		return strings.Contains(f.log(), "does not come back")
+	}, 10*time.Second, time.Millisecond)
 	outcome, took := f.stop(t, 0)
 	assert.Equal(t, Undone, outcome)
 	assert.Less(t, took, time.Second)
@@ -408,6 +422,8 @@ func TestExitThatTakesTooLong(t *testing.T) {
 			f := running(t)
 			gate := make(chan struct{})
 			f.python.holdAt(call, gate)
+			f.beginStop(t)
+			f.python.await(call)
 			outcome, took := f.stop(t, time.Second)
 			assert.Equal(t, Undone, outcome)
 			assert.GreaterOrEqual(t, took, 8*time.Second)
@@ -451,7 +467,8 @@ func TestImportThatTakesTooLong(t *testing.T) {
 	f.clock.Advance(1)
 	assert.Contains(t, f.log(), "ended: its import has not ended within 1m0s (wsgi_start_timeout)")
 	f.Importing(1, 0)
-	assert.Zero(t, f.clock.Pending())
+	require.Eventually(t, func() bool { return f.clock.Pending() == 1 }, // the sampler's
+		10*time.Second, time.Millisecond)
 }
 
 func TestGateLetsNobodyInWhenShut(t *testing.T) {
@@ -511,12 +528,10 @@ func TestReloading(t *testing.T) {
 	f.conf.Reloading = true
 	f.python.edited = "app.py"
 	require.NoError(t, f.Start())
-	for range 2 {
-		require.Eventually(t, func() bool { return f.clock.Pending() == 2 }, // the sampler's, too
-			10*time.Second, time.Millisecond)
-		f.clock.Advance(time.Second)
-	}
-	f.python.await("replace")
+	require.Eventually(t, func() bool {
+		f.clock.Advance(100 * time.Millisecond)
+		return strings.Contains(f.python.made(), "replace")
+	}, 10*time.Second, time.Millisecond)
 	outcome, _ := f.stop(t, 0)
 	assert.Equal(t, Done, outcome)
 }

@@ -214,6 +214,12 @@ func (f *fixture) stick(t *testing.T, slot uint32, serial uint64) Job {
 	return job
 }
 
+// awaitLeft waits until "n" threads are left, and the manager knows that.
+func (f *fixture) awaitLeft(t *testing.T, n int) {
+	f.exec.await(n)
+	require.Eventually(t, func() bool { return f.Living() == n }, 10*time.Second, time.Millisecond)
+}
+
 func TestEachPoolHasItsThreads(t *testing.T) {
 	f := start(t, 10, 2, 1)
 	f.exec.await(3)
@@ -262,7 +268,7 @@ func TestThreadThatDoesNotComeBackIsReplaced(t *testing.T) {
 		` request of application "app:wsgi", which it runs for 60.0 s`)
 
 	f.exec.work(0, 0)
-	f.exec.await(2)
+	f.awaitLeft(t, 2)
 	assert.Equal(t, []string{"1:0:default-2", "2:0:default-3"}, f.exec.names())
 
 	f.stick(t, 1, 9)
@@ -323,7 +329,7 @@ func TestThreadsThatHaveComeBackDoNotCount(t *testing.T) {
 		f.clock.Advance(Grace)
 		f.exec.await(5)
 		f.exec.work(slot, 0)
-		f.exec.await(4)
+		f.awaitLeft(t, 4)
 	}
 	assert.Empty(t, f.exec.drains())
 }
