@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,6 +80,7 @@ func TestReloadWhileDraining(t *testing.T) {
 	old := n.workers()
 	idle, streaming := n.dial(t), n.dial(t)
 	assert.Equal(t, "plain", idle.get("/response/plain").Body)
+	began := time.Now()
 	streaming.request("GET", "/timing/gaps?count=30&gap=0.1")
 	streaming.head()
 	for i := range 2 {
@@ -88,8 +90,10 @@ func TestReloadWhileDraining(t *testing.T) {
 		n.client.CloseIdleConnections()
 	}
 	n.wait("the first worker to stop listening", func() bool { return !listens(old[0]) })
-	r := idle.get("/response/plain")
-	assert.Equal(t, "close", r.get(t, "Connection"))
+	if time.Since(began) < 8*time.Second { // of 10 s that it is left open
+		r := idle.get("/response/plain")
+		assert.Equal(t, "close", r.get(t, "Connection"))
+	}
 	var rest reply
 	streaming.chunks(&rest)
 	assert.True(t, rest.complete(), "%v", rest.Err)
@@ -268,13 +272,37 @@ func TestReloadShutdownTimeout(t *testing.T) {
 	running.request("GET", "/timing/nap/30/"+name(t))
 	n.notes(t, name(t), 1)
 	n.client.CloseIdleConnections()
+	began := time.Now()
 	n.signal(syscall.SIGHUP)
 	n.waitLogTimes(pythonReady, 2)
-	began := time.Now()
+	ready := time.Now()
 	idle.needClosed()
 	running.needClosed()
-	assert.InDelta(t, 1, time.Since(began).Seconds(), 0.9)
+	assert.GreaterOrEqual(t, time.Since(began), 990*time.Millisecond)
+	assert.Less(t, time.Since(ready), 8*time.Second, "idle connections have 10 s")
 	n.settled(old)
+}
+
+// drained is how long the slowest worker has waited for its clients, in whole
+// seconds, as the log has them.
+func (n *instance) drained(t *testing.T) (longest time.Duration) {
+	t.Helper()
+	re := regexp.MustCompile(`(?m)^(\S+ \S+) \[\w+\] (\d+)#.*(wsgi: draining|gracefully shutting down)$`)
+	began := map[string]time.Time{}
+	ended := 0
+	for _, m := range re.FindAllStringSubmatch(n.log(), -1) {
+		at, err := time.Parse("2006/01/02 15:04:05", m[1])
+		require.NoError(t, err)
+		if m[3] == "wsgi: draining" {
+			began[m[2]] = at
+			continue
+		}
+		require.Contains(t, began, m[2])
+		longest = max(longest, at.Sub(began[m[2]]))
+		ended++
+	}
+	assert.Equal(t, n.set.workers, ended)
+	return longest
 }
 
 // Connections that a worker keeps to others are none that clients would use.
@@ -294,9 +322,8 @@ func TestReloadUpstreamConnections(t *testing.T) {
         }
     }`, allowRespawn(), allowFDs(1))
 	assert.Equal(t, "other", n.text(t, "/other"))
-	began := time.Now()
 	n.reload()
-	assert.Less(t, time.Since(began), 8*time.Second)
+	assert.Less(t, n.drained(t), 8*time.Second)
 }
 
 // One of two instances behind a front quits: no request is lost on connections
@@ -311,9 +338,8 @@ func TestQuitBehindFront(t *testing.T) {
 		allowLog("Connection refused|No such file"))
 	l := startPacedLoad(t, front, 8, 2*time.Millisecond)
 	l.more(300)
-	began := time.Now()
 	quits.quit()
-	assert.Less(t, time.Since(began), 5*time.Second)
+	assert.Less(t, quits.drained(t), 5*time.Second)
 	l.more(300)
 	l.stop()
 }

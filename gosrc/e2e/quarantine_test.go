@@ -149,6 +149,7 @@ func TestQuarantineOfHalfAPool(t *testing.T) {
 				}
 				require.LessOrEqual(t, stuck[pid], 2)
 			}
+			n.client.CloseIdleConnections() // or the old one waits for them
 			n.waitLogTimes(pythonReady, count+1)
 			n.waitLog(`worker process \d+ exited with code 0`)
 			assert.Less(t, time.Since(began), 40*time.Second, "it is not waited for")

@@ -34,6 +34,13 @@ func TestStress(t *testing.T) {
 	rude.stop()
 	load.stop()
 
+	// they have to end by turns: ten generations, each of which may take 5 s
+	for end := time.Now().Add(2 * patience); time.Now().Before(end); {
+		if len(sessionMembers(n.cmd.Process.Pid)) == 1+n.set.workers {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 	n.wait("the last workers", func() bool {
 		return len(sessionMembers(n.cmd.Process.Pid)) == 1+n.set.workers
 	})
