@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -152,11 +153,11 @@ func TestTimeoutBetweenChunks(t *testing.T) {
 // Waiting for a thread and for a slow client is not the application's time.
 func TestTimeoutDoesNotCountWaiting(t *testing.T) {
 	t.Parallel()
-	n := start(t, timeoutServer)
+	n := start(t, strings.Replace(timeoutServer, "400ms", "1s", 1))
 
-	first := n.later("GET", "/timing/sleep/0.3")
-	second := n.later("GET", "/timing/sleep/0.3")
-	third := n.later("GET", "/timing/sleep/0.3")
+	first := n.later("GET", "/timing/sleep/0.5")
+	second := n.later("GET", "/timing/sleep/0.5")
+	third := n.later("GET", "/timing/sleep/0.5")
 	for _, answer := range []<-chan outcome{first, second, third} {
 		out := <-answer
 		require.NoError(t, out.err)
@@ -166,7 +167,7 @@ func TestTimeoutDoesNotCountWaiting(t *testing.T) {
 	w := n.dial(t)
 	w.request("POST", "/body/echo", "Content-Length: 4")
 	for _, b := range "body" {
-		time.Sleep(150 * time.Millisecond) // a client that is slow
+		time.Sleep(300 * time.Millisecond) // a client that is slow
 		w.sendRaw(string(b))
 	}
 	assert.Equal(t, "body", w.reply("POST").Body)

@@ -120,7 +120,7 @@ def sleeps_in_c(environ, start_response):
     timeout could be raised."""
     note(rest(environ), "here")
     start_response("200 OK", [TEXT])
-    return iter(functools.partial(time.sleep, 0.6), None)
+    return iter(functools.partial(time.sleep, 0.9), None)
 
 
 def note_exception(environ, start_response):
