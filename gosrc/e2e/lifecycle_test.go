@@ -61,6 +61,7 @@ func TestReloadFinishesRequests(t *testing.T) {
 	streaming.head()
 	streaming.needChunk("0,")
 
+	n.client.CloseIdleConnections() // to the old worker
 	n.signal(syscall.SIGHUP)
 	n.wait("the new worker", func() bool {
 		now := n.workers()
@@ -153,8 +154,17 @@ func TestStop(t *testing.T) {
 			began := time.Now()
 			n.signal(sig)
 			assert.Equal(t, 0, n.waitExit())
-			assert.Less(t, time.Since(began), 4*time.Second)
+			n.allowImpatience(began)
+			assert.Less(t, time.Since(began), time.Duration(slack())*4*time.Second)
 		})
+	}
+}
+
+// allowImpatience allows for nginx's master, which kills workers that have not
+// ended 3 seconds after a signal that was to end them, as on a busy machine.
+func (n *instance) allowImpatience(signalled time.Time) {
+	if time.Since(signalled) > 3*time.Second {
+		n.set.allow = append(n.set.allow, `worker process \d+ exited on signal 9`)
 	}
 }
 
@@ -177,7 +187,7 @@ func TestShutdownTimeout(t *testing.T) {
 			assert.Equal(t, "here", n.text(t, "/"))
 			began := time.Now()
 			n.quit()
-			assert.Less(t, time.Since(began), 3*time.Second)
+			assert.Less(t, time.Since(began), time.Duration(slack())*3*time.Second)
 			assert.Greater(t, time.Since(began), 400*time.Millisecond)
 			n.waitLog(`(time|shutdown)`)
 		})
@@ -229,8 +239,10 @@ func TestInterruptOfAll(t *testing.T) {
 	t.Parallel()
 	n := start(t, kitchen, workers(2))
 	assert.Equal(t, "plain", n.text(t, "/response/plain"))
+	began := time.Now()
 	require.NoError(t, syscall.Kill(-n.cmd.Process.Pid, syscall.SIGINT))
 	assert.Equal(t, 0, n.waitExit())
+	n.allowImpatience(began)
 	assert.Zero(t, n.countLog("KeyboardInterrupt"))
 }
 
