@@ -84,7 +84,7 @@ func (n *instance) markFDs() {
 func (n *instance) checkFDs() {
 	for pid, before := range n.fds {
 		var more []string
-		for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+		for end := time.Now().Add(patience); time.Now().Before(end); {
 			if more = before.grown(openFDs(pid)); len(more) <= n.set.newFDs {
 				break
 			}

@@ -268,7 +268,7 @@ func (n *instance) checkWorkers() {
 // checkProcesses fails on, and ends, what is left of nginx's session.
 func (n *instance) checkProcesses() {
 	var left []string
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		if left = sessionMembers(n.cmd.Process.Pid); len(left) == 0 {
 			return
 		}

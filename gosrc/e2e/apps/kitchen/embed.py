@@ -13,7 +13,7 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
-from .common import note, reply, reply_json, rest
+from .common import SLACK, note, reply, reply_json, rest
 
 
 def numpy(environ, start_response):
@@ -218,7 +218,7 @@ def own_socket(environ, start_response):
     import urllib.request
 
     address = f"http://{environ['HTTP_HOST']}/response/plain"
-    with urllib.request.urlopen(address, timeout=10) as response:
+    with urllib.request.urlopen(address, timeout=10 * SLACK) as response:
         return reply(start_response, response.read())
 
 

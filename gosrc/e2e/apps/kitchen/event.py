@@ -4,7 +4,7 @@
 
 import sys
 
-from .common import events, noted, notes, query, reply, reply_json, rest, wait_for
+from .common import SLACK, events, noted, notes, query, reply, reply_json, rest, wait_for
 
 
 def set(environ, start_response):
@@ -27,5 +27,5 @@ def notes_of(environ, start_response):
     """The notes of a name, when there are at least "n" of them."""
     name, count = rest(environ), int(query(environ).get("n", 0))
     with noted:
-        noted.wait_for(lambda: len(notes[name]) >= count, 15)
+        noted.wait_for(lambda: len(notes[name]) >= count, 15 * SLACK)
         return reply_json(start_response, notes[name])

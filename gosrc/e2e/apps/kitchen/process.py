@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 
-from .common import TEXT, events, note, query, reply, reply_json, rest
+from .common import SLACK, TEXT, events, note, query, reply, reply_json, rest
 
 PYTHON = sys.executable or "python3"
 
@@ -104,15 +104,15 @@ def multi(environ, start_response):
     """multiprocessing with the start method of the path."""
     context = multiprocessing.get_context(rest(environ))
     with context.Pool(2) as pool:
-        squares = pool.map_async(_square, range(5)).get(15)
+        squares = pool.map_async(_square, range(5)).get(15 * SLACK)
     child = context.Process(target=_exit_with, args=(5,))
     child.start()
-    child.join(20)
+    child.join(20 * SLACK)
     queue = context.SimpleQueue()
     writer = context.Process(target=queue.put, args=("through a queue",))
     writer.start()
     text = queue.get()
-    writer.join(20)
+    writer.join(20 * SLACK)
     queue.close()
     return reply_json(start_response, [squares, child.exitcode, text])
 

@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 
-from .common import TEXT, note, query, reply, rest, wait_for
+from .common import SLACK, TEXT, note, query, reply, rest, wait_for
 
 never = threading.Lock()
 never.acquire()
@@ -163,7 +163,7 @@ def together(environ, start_response):
     with barriers_lock:
         barrier = barriers.setdefault(name, threading.Barrier(int(count)))
     try:
-        barrier.wait(15)
+        barrier.wait(15 * SLACK)
     except threading.BrokenBarrierError:
         return reply(start_response, "alone", "500 Alone")
     return reply(start_response, "together")
