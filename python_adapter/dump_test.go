@@ -25,7 +25,7 @@ func TestDump(t *testing.T) {
 import ctypes, threading
 
 def hold():
-    ctypes.PyDLL(None).usleep(1000000)
+    ctypes.PyDLL(None).usleep(5000000)
 
 def application(environ, start_response):
     print("ready", hex(threading.get_ident()))
@@ -77,7 +77,7 @@ except ChildProcessError:
 			held++
 		}
 	}
-	assert.Greater(t, held, 50, "somebody holds it nearly always")
+	assert.Greater(t, held, 20, "somebody holds it nearly always")
 	for _, call := range calls {
 		call.GiveUp()
 		assert.Equal(t, "no child", call.Wait().Body())

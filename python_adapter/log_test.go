@@ -4,6 +4,7 @@
 package adapter_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -125,10 +126,15 @@ func TestFailureToImport(t *testing.T) {
 	assert.Contains(t, r.LogText(), "raised ModuleNotFoundError: No module named 'nosuchmodule' in import\nTraceback")
 	assert.NotContains(t, r.LogText(), "ngx_wsgi_boot")
 
-	app := "raise ValueError('as always')\n"
-	r = hosttest.Run(t, hosttest.Request{App: app})
-	assert.Contains(t, r.LogText(), "Traceback")
-	r = hosttest.Run(t, hosttest.Request{App: app})
+	for i := range 5 { // a second is over sooner than a busy machine comes back
+		app := fmt.Sprintf("raise ValueError('as always')  # %d\n", i)
+		r = hosttest.Run(t, hosttest.Request{App: app})
+		assert.Contains(t, r.LogText(), "Traceback")
+		r = hosttest.Run(t, hosttest.Request{App: app})
+		if !strings.Contains(r.LogText(), "Traceback") {
+			break
+		}
+	}
 	assert.Regexp(t, `cannot be loaded: that failed 0\.\d s ago: ValueError: as always$`, r.LogText())
 }
 

@@ -217,7 +217,7 @@ func TestCrashKilledLater(t *testing.T) {
 	n := start(t, crashing, allowRespawn(), allowLog(`worker process \d+ exited on signal 9`))
 	pid := n.worker()
 	running := n.occupy(t, 1)
-	time.Sleep(5 * time.Second) // it is looked at every two seconds
+	time.Sleep(7 * time.Second) // it is looked at every two seconds
 	n.kill(pid)
 	assert.Regexp(t, `, last seen at File ".*/kitchen/timing\.py", line \d+ in nap, client`,
 		n.lost(t, pid, 1)[running[0]])

@@ -367,7 +367,9 @@ func (d *demo) checkErrors() {
 	d.waitLog(`in error_stuck`)
 
 	for _, line := range []string{"KeyError: 'thumbtacks'", "in error_stuck"} {
-		assert.Contains(d.t, d.terminal(), line, "errors are shown on the terminal, too")
+		d.wait("the terminal to show errors, too: "+line, func() bool {
+			return strings.Contains(d.terminal(), line)
+		})
 	}
 }
 

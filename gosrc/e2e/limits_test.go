@@ -197,10 +197,16 @@ func TestDescriptorsForBody(t *testing.T) {
 	upload := strings.Repeat("x", 100<<10)
 	require.Equal(t, upload, n.post(t, "/body/echo", upload).Body)
 
+	before := n.fds[n.worker()]
 	for free, reason := range map[int]string{
 		0: `\[crit\].*temp/body.*Too many open files.*request: "POST /body/echo`,
 		1: `\[error\].*wsgi: the request body of application "kitchen" cannot be kept.*request: "POST`,
 	} {
+		n.client.CloseIdleConnections() // so that none is left but one
+		n.wait("connections to be closed", func() bool {
+			return len(before.grown(openFDs(n.worker()))) == 0
+		})
+		require.Equal(t, "nginx", n.text(t, "/nginx"))
 		restore := n.leaveDescriptors(t, free)
 		assert.Equal(t, 500, n.post(t, "/body/echo", upload).Status)
 		n.waitLog(reason)
@@ -275,6 +281,7 @@ func TestThreadsExhausted(t *testing.T) {
 func needNoPython(t *testing.T, n *instance, why string) {
 	t.Helper()
 	n.waitLog(`\[emerg\].*` + why)
+	n.waitLog(`\[emerg\].*this worker cannot run Python`)
 	assert.Equal(t, 1, n.countLog(`\[emerg\].*this worker cannot run Python`))
 	assert.Equal(t, "nginx", n.text(t, "/nginx"))
 	assert.Equal(t, 500, n.get(t, "/response/plain").Status)

@@ -53,7 +53,7 @@ type dip struct {
 }
 
 func newDip(t *testing.T) dip {
-	d := dip{3, 2 * time.Second, os.Getenv("NWSGI_BURN") != "", 20 * time.Millisecond}
+	d := dip{3, time.Duration(slack()) * 2 * time.Second, os.Getenv("NWSGI_BURN") != "", 20 * time.Millisecond}
 	var err error
 	if text := os.Getenv("NWSGI_RELOADS"); text != "" {
 		d.noise = 0
@@ -112,7 +112,7 @@ func (d dip) judge(t *testing.T, usual, during, outside []time.Duration) {
 			percentile(phase.took, 99), percentile(phase.took, 100))
 	}
 	assert.Less(t, percentile(during, 100), d.imports/2, "nobody waits for an import")
-	if !d.burns {
+	if !d.burns && !sanitized { // whose workers start at the expense of those that serve
 		assert.Less(t, percentile(outside, 99), 2*percentile(usual, 99)+d.noise, "p99")
 	}
 }
