@@ -149,7 +149,7 @@ func (s *soak) once(kind soaker, c *soakClient, calm bool) {
 
 // storm reloads the instance and ends workers of it, by turns.
 func (s *soak) storm(until time.Time) {
-	for turn := 0; time.Now().Before(until); turn++ {
+	for turn := 0; turn < 3 || time.Now().Before(until); turn++ { // each of them once
 		s.readLog()
 		ready := s.ready
 		switch turn % 3 {
