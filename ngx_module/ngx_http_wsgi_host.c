@@ -14,6 +14,9 @@
 #include "ngx_http_wsgi_zone.h"
 
 
+#define NGX_HTTP_WSGI_MAX_SPARES  128
+
+
 static int32_t ngx_http_wsgi_host_begin(nwsgi_job_t *nj);
 static int32_t ngx_http_wsgi_host_send(nwsgi_job_t *nj,
     const nwsgi_message_t *msg);
@@ -26,6 +29,12 @@ static ngx_http_wsgi_message_t *ngx_http_wsgi_create_message(
 static u_char *ngx_http_wsgi_copy_text(ngx_str_t *to, u_char *p,
     const void *text, size_t len);
 static void ngx_http_wsgi_host_drop(const nwsgi_message_t *msg);
+
+
+/* loop only */
+
+static ngx_http_wsgi_message_t  *ngx_http_wsgi_spares;
+static ngx_uint_t                ngx_http_wsgi_nspares;
 
 
 const nwsgi_host_t  ngx_http_wsgi_host = {
@@ -387,4 +396,37 @@ ngx_http_wsgi_free_message(ngx_http_wsgi_message_t *m)
     }
 
     free(m);
+}
+
+
+void
+ngx_http_wsgi_get_spare(ngx_http_wsgi_job_t *job)
+{
+    if (ngx_http_wsgi_spares) {
+        job->spare = ngx_http_wsgi_spares;
+
+        ngx_http_wsgi_spares = job->spare->next;
+        ngx_http_wsgi_nspares--;
+
+        return;
+    }
+
+    /* without one the thread looks for memory itself */
+
+    job->spare = malloc(NGX_HTTP_WSGI_SPARE_SIZE);
+}
+
+
+void
+ngx_http_wsgi_put_spare(ngx_http_wsgi_message_t *m)
+{
+    if (ngx_http_wsgi_nspares == NGX_HTTP_WSGI_MAX_SPARES) {
+        free(m);
+        return;
+    }
+
+    m->next = ngx_http_wsgi_spares;
+
+    ngx_http_wsgi_spares = m;
+    ngx_http_wsgi_nspares++;
 }

@@ -48,9 +48,6 @@ static ngx_queue_t  ngx_http_wsgi_free_jobs = {
     &ngx_http_wsgi_free_jobs, &ngx_http_wsgi_free_jobs
 };
 
-static ngx_http_wsgi_message_t  *ngx_http_wsgi_spares;
-static ngx_uint_t                ngx_http_wsgi_nspares;
-
 
 ngx_http_wsgi_job_t *
 ngx_http_wsgi_create_job(size_t size, ngx_log_t *log)
@@ -179,39 +176,6 @@ ngx_http_wsgi_count_waiting(void)
     }
 
     return n;
-}
-
-
-void
-ngx_http_wsgi_get_spare(ngx_http_wsgi_job_t *job)
-{
-    if (ngx_http_wsgi_spares) {
-        job->spare = ngx_http_wsgi_spares;
-
-        ngx_http_wsgi_spares = job->spare->next;
-        ngx_http_wsgi_nspares--;
-
-        return;
-    }
-
-    /* without one the thread looks for memory itself */
-
-    job->spare = malloc(NGX_HTTP_WSGI_SPARE_SIZE);
-}
-
-
-void
-ngx_http_wsgi_put_spare(ngx_http_wsgi_message_t *m)
-{
-    if (ngx_http_wsgi_nspares == NGX_HTTP_WSGI_KEEP) {
-        free(m);
-        return;
-    }
-
-    m->next = ngx_http_wsgi_spares;
-
-    ngx_http_wsgi_spares = m;
-    ngx_http_wsgi_nspares++;
 }
 
 

@@ -183,10 +183,6 @@ void ngx_http_wsgi_detach(ngx_http_wsgi_ctx_t *ctx);
 /* The runtime's reference has ended. */
 void ngx_http_wsgi_job_ended(ngx_http_wsgi_job_t *job);
 
-/* Gives a job its spare message, if there is memory; takes it back. */
-void ngx_http_wsgi_get_spare(ngx_http_wsgi_job_t *job);
-void ngx_http_wsgi_put_spare(ngx_http_wsgi_message_t *m);
-
 
 /* _orphan.c: the job runs on without its request; wsgi_timeout still holds. */
 void ngx_http_wsgi_watch_orphan(ngx_http_wsgi_job_t *job);
@@ -280,6 +276,10 @@ void ngx_http_wsgi_set_over(ngx_http_wsgi_job_t *job);
 
 /* Frees a message, but for that of end(), and what it lent. */
 void ngx_http_wsgi_free_message(ngx_http_wsgi_message_t *m);
+
+/* Gives a job its spare message, if there is memory; takes it back. */
+void ngx_http_wsgi_get_spare(ngx_http_wsgi_job_t *job);
+void ngx_http_wsgi_put_spare(ngx_http_wsgi_message_t *m);
 
 /* python, loop.  Milliseconds of CLOCK_MONOTONIC. */
 uint64_t ngx_http_wsgi_now(void);
