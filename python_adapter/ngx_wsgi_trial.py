@@ -6,8 +6,8 @@ would, in a process of its own, which Go starts for that with Python's
 executable.
 
 Its input is JSON: the applications, sys.path, and the sources of the modules
-that import them.  It prints what went wrong, or the token if nothing did, and
-exits with the number of applications that cannot be imported.
+that import them.  It prints what went wrong and exits with 1, or prints the token
+if nothing did.
 """
 
 import json
@@ -54,14 +54,15 @@ def main(given):
     boot.start()
     for target, path, middleware in given["Apps"]:
         boot.add(target, path, middleware)
-    failures = sum([failed(boot, index) for index in range(len(given["Apps"]))])
+    failures = [index for index in range(len(given["Apps"])) if failed(boot, index)]
     boot.leave()
-    if failures == 0:
+    if not failures:
+        sys.stdout.flush()
         os.write(1, given["Token"].encode())
-    return failures
+    return 1 if failures else 0
 
 
 # Threads that the applications have started do not matter any more.
 status = main(json.load(sys.stdin))
 sys.stdout.flush()
-os._exit(min(status, 100))
+os._exit(status)

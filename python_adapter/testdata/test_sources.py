@@ -177,7 +177,7 @@ class Examine(Case):
 class Trial(Case):
     def run_trial(self, *targets):
         folder = os.path.dirname(HERE)
-        given = {"Path": [self.dir, *fresh["Path"]]}
+        given = {"Path": [self.dir, *fresh["Path"]], "Token": "passed"}
         given["Apps"] = [(target, "", "") for target in targets]
         given["Guest"] = read(os.path.join(folder, "ngx_wsgi_guest.py"))
         given["Boot"] = read(os.path.join(folder, "ngx_wsgi_boot.py"))
@@ -201,13 +201,14 @@ class Trial(Case):
             "def application(environ, start_response): pass\n",
         )
         done = self.run_trial("app", "app:application")
-        self.assertEqual((done.returncode, done.stdout), (0, ""))
+        self.assertEqual((done.returncode, done.stdout), (0, "passed"))
         self.assertFalse(os.path.exists(os.path.join(self.dir, "__pycache__")))
 
     def test_bad(self):
         path = self.write("app.py", "1 / 0")
         done = self.run_trial("app", "app:other")
-        self.assertEqual(done.returncode, 2, done.stdout)
+        self.assertEqual(done.returncode, 1, done.stdout)
+        self.assertNotIn("passed", done.stdout)
         self.assertIn('application "app" raised ZeroDivisionError', done.stdout)
         self.assertIn(f'File "{path}", line 1', done.stdout)
         self.assertNotIn("ngx_wsgi", done.stdout)
@@ -222,7 +223,7 @@ class Trial(Case):
         )
         began = time.monotonic()
         done = self.run_trial("app")
-        self.assertEqual((done.returncode, done.stdout), (0, "at exit\n"))
+        self.assertEqual((done.returncode, done.stdout), (0, "at exit\npassed"))
         self.assertLess(time.monotonic() - began, 30)
 
 
