@@ -17,8 +17,8 @@
  *   _process.c    one worker: the runtime, the wake-ups, the end
  *   _zone.c       wsgi_zone: what workers know of each other; _flight.c: their
  *                 requests, for when they crash
- *   _job.h        jobs and messages, which the loop and Python threads give each
- *                 other: _job.c, _orphan.c, _host.c, _mailbox.c, _fork.c
+ *   _job.h        jobs and messages, which the loop and Python threads give
+ *                 each other: _job.c, _orphan.c, _host.c, _mailbox.c, _fork.c
  *   _handler.c    the life of a request
  *   _access.c     wsgi_access: the same in the access phase
  *   _body.c       the body of "wsgi_request_buffering off"
