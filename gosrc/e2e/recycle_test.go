@@ -165,7 +165,9 @@ func (n *instance) underLoad(t *testing.T, conf string) *load {
 	t.Logf("%d requests in %v, %d workers replaced; p50 %v, p99 %v, the slowest %v",
 		l.count.Load(), took, times, percentile(l.took, 50), percentile(l.took, 99),
 		percentile(l.took, 100))
-	assert.Equal(t, n.countLog(wanted+`: it has served 3\d\d requests`), n.countLog(wanted))
+	// More only if it has served them while it still imported.
+	assert.Equal(t, n.countLog(wanted+`: it has served ([3-9]\d\d|\d{4,}) requests`), n.countLog(wanted))
+	assert.Positive(t, n.countLog(wanted+`: it has served 3[0-5]\d requests`))
 	return l
 }
 
