@@ -4,6 +4,7 @@
 package adapter_test
 
 import (
+	"fmt"
 	"runtime"
 	"strings"
 	"testing"
@@ -89,7 +90,16 @@ func interrupt(reason uint32) bool {
 
 // A client that goes does not keep the application from cleaning up, neither
 // when the exception waits for the thread, nor when it comes during close().
-func TestCancellationSparesClose(t *testing.T) {
+func TestInterruptionSparesClose(t *testing.T) {
+	for reason, found := range map[uint32]bool{cancel: false, timeout: true} {
+		spareClose(t, reason, found)
+	}
+}
+
+// spareClose interrupts a thread that is about to close, and one that closes:
+// whether the latter is to be looked after is "found".
+func spareClose(t *testing.T, reason uint32, found bool) {
+	t.Helper()
 	req := hosttest.Request{
 		App: `
 import threading
@@ -112,17 +122,17 @@ def application(environ, start_response):
         gate.set()
         return []
     return Body()
-`,
+` + fmt.Sprintf("\n# with a gate of its own, for reason %d\n", reason),
 		OnSend: func(*hosttest.Response) hosttest.Answer { return hosttest.Again },
 		OnWait: func() hosttest.Answer {
-			assert.True(t, interrupt(cancel))
+			assert.True(t, interrupt(reason))
 			return hosttest.Gone
 		},
 	}
 	call := submit(t, req)
-	assert.False(t, interrupt(cancel), "too late")
+	assert.Equal(t, found, interrupt(reason))
 	hosttest.Run(t, hosttest.Request{App: req.App, Query: "open"})
-	assert.Equal(t, "iterator\nready\nclosed", call.Wait().LogText())
+	assert.Regexp(t, `(?s)^(.*\n)?iterator\n(.*\n)?ready\n(.*\n)?closed$`, call.Wait().LogText())
 }
 
 func TestDisconnectedIsSeen(t *testing.T) {

@@ -333,8 +333,8 @@ wsgi_call_chunk(wsgi_request_t *request, PyObject *chunk)
 
 /*
  * From here on the application cleans up, and is not kept from it because its
- * client has gone: an exception that waits for this thread's next instruction
- * would end close() at its first.
+ * client has gone or its time is over: an exception that waits for this
+ * thread's next instruction would end close() at its first.
  */
 
 static void
@@ -343,9 +343,12 @@ wsgi_call_closes(wsgi_request_t *request)
     wsgi_thread_t  *self;
 
     self = request->thread;
-    request->closing = 1;
 
-    if (self->interrupted == NWSGI_CANCEL) {
+    if (request->closing == 0) {
+        request->closing = wsgi_thread_now();
+    }
+
+    if (self->interrupted) {
         self->interrupted = 0;
         (void) PyThreadState_SetAsyncExc(self->ident, NULL);
     }

@@ -87,7 +87,7 @@ struct wsgi_request_s {
     wsgi_state_e           state;
     int                    gone;        /* nobody wants the response any more */
     int                    handed;      /* the result is the host's to close */
-    int                    closing;     /* cancelling it would be too late */
+    uint64_t               closing;     /* since when, msec; 0: not yet */
     int64_t                left;        /* of Content-Length; -1: not known */
     uint32_t               chunks;      /* that the iterable gave, also empty */
 };
@@ -160,6 +160,9 @@ extern wsgi_module_t  wsgi;
  * entry and on return, and gives it up while it waits.
  */
 nwsgi_job_t *wsgi_queue_next(wsgi_thread_t *self);
+
+/* wsgi_thread.c.  Milliseconds of CLOCK_MONOTONIC. */
+uint64_t wsgi_thread_now(void);
 
 /* any thread, GIL or not: wakes "thread", or any one, if it is asleep */
 void wsgi_queue_wake(wsgi_thread_t *thread);

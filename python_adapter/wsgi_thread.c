@@ -31,6 +31,11 @@ typedef struct {
 } wsgi_slot_t;
 
 
+/* for close(), before it is interrupted, too: msec, as pool.Grace */
+
+#define WSGI_CLOSE_TIME  1000
+
+
 static wsgi_slot_t        wsgi_slots[WSGI_MAX_SLOTS];
 static pthread_mutex_t    wsgi_slots_lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -40,10 +45,10 @@ static __thread wsgi_thread_t  *wsgi_self;
 static int wsgi_thread_attach(wsgi_thread_t *self, const char *name);
 static void wsgi_thread_detach(wsgi_thread_t *self);
 static void wsgi_thread_publish(wsgi_thread_t *self, uint32_t slot);
-static uint64_t wsgi_thread_now(void);
 static void wsgi_thread_note_one(uint32_t slot, uint64_t serial,
     PyObject *frames);
 static wsgi_thread_t *wsgi_thread_runner(uint32_t slot, uint64_t serial);
+static int wsgi_thread_closes(wsgi_request_t *request, uint32_t reason);
 static void wsgi_thread_log(wsgi_thread_t *thread, PyObject *text);
 
 
@@ -199,7 +204,7 @@ wsgi_thread_runs(wsgi_thread_t *self, const nwsgi_block_t *block)
 }
 
 
-static uint64_t
+uint64_t
 wsgi_thread_now(void)
 {
     struct timespec  ts;
@@ -232,6 +237,20 @@ wsgi_thread_info(uint32_t slot, wsgi_thread_info_t *info)
 }
 
 
+/*
+ * Is it cleaning up, and to be left in peace?  Who has been given up has a
+ * moment for that, and is judged afterwards as if it had been interrupted.
+ */
+
+static int
+wsgi_thread_closes(wsgi_request_t *request, uint32_t reason)
+{
+    return request->closing
+           && (reason == NWSGI_CANCEL
+               || wsgi_thread_now() - request->closing < WSGI_CLOSE_TIME);
+}
+
+
 int
 wsgi_thread_interrupt(uint32_t slot, uint64_t serial, uint32_t reason)
 {
@@ -255,15 +274,16 @@ wsgi_thread_interrupt(uint32_t slot, uint64_t serial, uint32_t reason)
         thread = wsgi_thread_runner(slot, serial);
     }
 
-    if (thread && reason == NWSGI_CANCEL && thread->request->closing) {
-        thread = NULL;
-    }
-
     /* from here on the GIL stays here, and the thread cannot end its job */
 
     if (thread) {
         wsgi_thread_log(thread, text);
+    }
 
+    if (thread && wsgi_thread_closes(thread->request, reason)) {
+        found = (reason == NWSGI_TIMEOUT);
+
+    } else if (thread) {
         thread->interrupted = reason;
         found = PyThreadState_SetAsyncExc(thread->ident,
                                           reason == NWSGI_TIMEOUT

@@ -282,6 +282,7 @@ func needNoPython(t *testing.T, n *instance, why string) {
 	t.Helper()
 	n.waitLog(`\[emerg\].*` + why)
 	n.waitLog(`\[emerg\].*this worker cannot run Python`)
+	n.markFDs() // it may have listened before it had all
 	assert.Equal(t, 1, n.countLog(`\[emerg\].*this worker cannot run Python`))
 	assert.Equal(t, "nginx", n.text(t, "/nginx"))
 	assert.Equal(t, 500, n.get(t, "/response/plain").Status)
