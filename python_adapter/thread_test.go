@@ -132,7 +132,9 @@ def application(environ, start_response):
 	call := submit(t, req)
 	assert.Equal(t, found, interrupt(reason))
 	hosttest.Run(t, hosttest.Request{App: req.App, Query: "open"})
-	assert.Regexp(t, `(?s)^(.*\n)?iterator\n(.*\n)?ready\n(.*\n)?closed$`, call.Wait().LogText())
+	text := call.Wait().LogText()
+	assert.Regexp(t, `(?s)^(.*\n)?iterator\n(.*\n)?ready\n(.*\n)?closed$`, text)
+	assert.NotContains(t, text, "RequestTimeout", "nobody has met it")
 }
 
 func TestDisconnectedIsSeen(t *testing.T) {
