@@ -35,10 +35,10 @@ func (l *Life) Hurry(limit time.Duration) {
 }
 
 // Stop begins to end Python at its first call; each waits for at most "wait".
-// All of it takes no longer than ShutdownTimeout, or than Hurry says.  Of that, running requests
-// have one half before they are interrupted, and a quarter after that: the
-// rest is for what applications do at exit, which is worth more than a thread
-// that does not come back.
+// All of it takes no longer than ShutdownTimeout, or than Hurry says.  Of that,
+// running requests have one half before they are interrupted, and a quarter
+// after that: the rest is for what applications do at exit, which is worth more
+// than a thread that does not come back.
 func (l *Life) Stop(wait time.Duration) Outcome {
 	deadline := l.begin()
 	if l.watch.Lost() {
