@@ -55,7 +55,12 @@ func TestDeployPipeClosed(t *testing.T) {
 		allowLog(`\[emerg\].*wsgi_check`))
 	deploy(t, n.Dir, `
 import os, signal
-os.closerange(3, 256)
+for name in os.listdir("/proc/self/fd"):
+    try:
+        if int(name) > 2 and os.readlink("/proc/self/fd/" + name).startswith("pipe:"):
+            os.close(int(name))
+    except OSError:
+        pass
 os.kill(os.getpid(), signal.SIGSTOP)`)
 	n.signal(syscall.SIGHUP)
 	n.waitLog(`the applications were not imported within \d+ ms, ` + refused)
