@@ -61,7 +61,7 @@ func TestNoObjectsLeft(t *testing.T) {
 func needNoneLeft(t *testing.T, n *instance, target, body string) {
 	t.Helper()
 	grown, before := 0, n.blocks(t)
-	for range 20 {
+	for range 8 {
 		for range 100 {
 			n.post(t, target, body)
 		}

@@ -4,6 +4,7 @@
 
 import hashlib
 import os
+import sys
 import tempfile
 
 from .common import note, query, reply, reply_json, rest, wait_for
@@ -15,7 +16,9 @@ def _step(stream, step):
         return next(stream, None)
     if name == "iter":
         return list(stream)
-    method = getattr(stream, name)
+    # A name of its own for each request would fill CPython's type cache slowly,
+    # which looks like a leak.
+    method = getattr(stream, sys.intern(name))
     if not argument:
         return method()
     return method(None if argument == "None" else int(argument))
