@@ -182,6 +182,10 @@ func TestPlacesWithoutPython(t *testing.T) {
 	require.NoError(t, os.Symlink(os.Getenv("NWSGI_PYTHON"), old+"/bin/python"))
 	headless := venv(t)
 	require.NoError(t, os.RemoveAll(headless+"/bin"))
+	dangling := venv(t)
+	require.NoError(t, os.RemoveAll(dangling+"/bin"))
+	require.NoError(t, os.Mkdir(dangling+"/bin", 0o700))
+	require.NoError(t, os.Symlink("/nosuch/python3", dangling+"/bin/python"))
 	other := fmt.Sprintf("is for Python 3.6, but ngx_wsgi was built with Python %s", mine)
 	cases := []struct {
 		name string
@@ -195,7 +199,9 @@ func TestPlacesWithoutPython(t *testing.T) {
 		{"another version", config.Config{Home: old}, `wsgi_python_home "` + old + `" ` + other},
 		{"its executable", config.Config{Executable: old + "/bin/python"}, `the virtualenv "` + old + `" ` + other},
 		{"no executable", config.Config{Home: headless}, `wsgi_python_home "` + headless + `" is a virtualenv` +
-			` without a bin/python that this worker's user can run`},
+			` without a bin/python that this worker's user can run: "` + headless + `/bin": No such file or directory`},
+		{"an executable elsewhere", config.Config{Home: dangling}, `wsgi_python_home "` + dangling + `" is a virtualenv` +
+			` without a bin/python that this worker's user can run: "/nosuch": No such file or directory`},
 		{"missing executable", config.Config{Executable: "/nosuch"}, `wsgi_python_executable "/nosuch": No such file or directory`},
 		{"missing directory", config.Config{Directory: "/nosuch"}, `wsgi_directory "/nosuch": No such file or directory`},
 	}

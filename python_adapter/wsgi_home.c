@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -127,6 +128,7 @@ wsgi_home_by_executable(wsgi_home_t *home, const char *path, wsgi_err_t *err)
 static int32_t
 wsgi_home_venv(wsgi_home_t *home, const char *path, wsgi_err_t *err)
 {
+    char     name[PATH_MAX], culprit[PATH_MAX];
     int32_t  rc;
 
     rc = wsgi_home_version("wsgi_python_home", path, "site-packages", err);
@@ -135,9 +137,20 @@ wsgi_home_venv(wsgi_home_t *home, const char *path, wsgi_err_t *err)
     }
 
     if (!wsgi_home_bin(home, path)) {
+        (void) snprintf(name, sizeof(name), "%s/bin/python", path);
+
+        /* glibc leaves there how far it came, see realpath(3) */
+
+        culprit[0] = '\0';
+
+        if (realpath(name, culprit) != NULL) {
+            (void) access(culprit, X_OK);
+        }
+
         return wsgi_home_error(err, "wsgi_python_home \"%s\" is a virtualenv "
                                "without a bin/python that this worker's user "
-                               "can run", path);
+                               "can run: \"%s\": %s", path, culprit,
+                               strerror(errno));
     }
 
     return NWSGI_OK;
