@@ -85,9 +85,11 @@ func TestFullDisk(t *testing.T) {
 		smallDisk(), allowLog(`\[crit\].*(No space left|has written only).*request: "`))
 	temp := fmt.Sprintf("/proc/%d/root%s/temp", n.cmd.Process.Pid, n.Dir)
 	upload := strings.Repeat("x", 100<<10)
+	room := freeBlocks(t, temp)
 	require.Equal(t, upload, n.post(t, "/body/echo", upload).Body)
 
-	n.wait("the file to be closed", func() bool { return n.spools() == 0 })
+	// The file has its blocks for a moment after it was closed.
+	n.wait("the file's room", func() bool { return freeBlocks(t, temp) == room })
 	filler := filepath.Join(temp, "filler")
 	require.ErrorIs(t, os.WriteFile(filler, make([]byte, 2<<20), 0o600), syscall.ENOSPC)
 	assert.Equal(t, 500, n.post(t, "/body/echo", upload).Status)
@@ -98,6 +100,13 @@ func TestFullDisk(t *testing.T) {
 	require.NoError(t, os.Remove(filler))
 	assert.Equal(t, upload, n.post(t, "/body/echo", upload).Body)
 	assert.Empty(t, regularFiles(temp))
+}
+
+func freeBlocks(t *testing.T, dir string) uint64 {
+	t.Helper()
+	var fs syscall.Statfs_t
+	require.NoError(t, syscall.Statfs(dir, &fs))
+	return fs.Bfree
 }
 
 // needWaitingResponse asks for a response that its file cannot take.
