@@ -38,7 +38,7 @@ static ngx_uint_t ngx_http_wsgi_is_cookie(ngx_table_elt_t *h);
  * RFC 9112 3.2.2: with an absolute URI, what the field says is to be ignored.
  * nginx has chosen the server by the URI; an application that was told another
  * name would believe one that no "server_name" allows.  HTTP/3 may have no
- * field at all.
+ * field, only ":authority".
  */
 
 void
@@ -68,8 +68,9 @@ ngx_http_wsgi_collect_host(ngx_http_wsgi_build_t *b)
 
         host->len = p - host->data;
 
-    } else if (r->headers_in.host == NULL && r->headers_in.server.len) {
-        *host = r->headers_in.server;
+    } else if (r->headers_in.host == NULL && r->main->host_start) {
+        host->data = r->main->host_start;
+        host->len = r->main->host_end - r->main->host_start;
     }
 }
 
