@@ -10,7 +10,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,6 +21,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // load is a number of clients that ask without a pause, GET and POST by turns
@@ -186,5 +189,25 @@ func (r *lineReader) response(body string) (string, error) {
 		if err != nil {
 			return text, err
 		}
+	}
+}
+
+// requests is how many the tests under load take, NWSGI_REQUESTS if it is set.
+func requests(t *testing.T) int64 {
+	t.Helper()
+	text := os.Getenv("NWSGI_REQUESTS")
+	if text == "" {
+		return 10000
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	require.NoError(t, err)
+	return n
+}
+
+// moreUntil is l.more for loads that take longer than a test's patience.
+func (l *load) moreUntil(count int64) {
+	l.t.Helper()
+	for l.count.Load() < count && !l.failed() {
+		l.more(min(1000, count-l.count.Load()))
 	}
 }

@@ -43,26 +43,6 @@ const (
 	drains = `wsgi: draining`
 )
 
-// requests is how many the tests under load take, NWSGI_REQUESTS if it is set.
-func requests(t *testing.T) int64 {
-	t.Helper()
-	text := os.Getenv("NWSGI_REQUESTS")
-	if text == "" {
-		return 10000
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	require.NoError(t, err)
-	return n
-}
-
-// moreUntil is l.more for loads that take longer than a test's patience.
-func (l *load) moreUntil(count int64) {
-	l.t.Helper()
-	for l.count.Load() < count && !l.failed() {
-		l.more(min(1000, count-l.count.Load()))
-	}
-}
-
 // replaced waits until the instance is at rest: each worker that began to
 // drain has been replaced.  It returns how many that were, and fails if there
 // were two at a time.
@@ -177,7 +157,7 @@ func (n *instance) recycledInTime(t *testing.T, least, most int) {
 	of, count := regexp.MustCompile(` (\d+)#\d+: `), regexp.MustCompile(wanted+`: it has served (\d+) requests`)
 	before := map[string]string{} // the line of the same worker
 	asked := 0
-	for line := range strings.Lines(n.log()) {
+	for _, line := range strings.Split(n.log(), "\n") {
 		pid := of.FindString(line)
 		if m := count.FindStringSubmatch(line); m != nil {
 			asked++
