@@ -56,21 +56,4 @@
 #endif
 
 
-/* Since 1.25, where it is built in, there is HTTP/3. */
-
-#if (NGX_HTTP_V3)
-
-#define ngx_http_wsgi_is_http3(r)  ((r)->connection->quic != NULL)
-
-#define ngx_http_wsgi_reset_http3(r)                                          \
-    ngx_quic_reset_stream((r)->connection, NGX_HTTP_V3_ERR_INTERNAL_ERROR)
-
-#else
-
-#define ngx_http_wsgi_is_http3(r)     0
-#define ngx_http_wsgi_reset_http3(r)  NGX_OK
-
-#endif
-
-
 #endif /* _NGX_HTTP_WSGI_COMPAT_H_INCLUDED_ */

@@ -352,7 +352,7 @@ ngx_http_wsgi_cut(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
         return;
     }
 
-    /* no last chunk, or fewer bytes than promised, or RST_STREAM */
+    /* no last chunk, or fewer bytes than promised, or a stream that is reset */
 
     rc = ngx_http_wsgi_pass_on(ctx);
 
@@ -366,19 +366,14 @@ ngx_http_wsgi_cut(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
 
 /*
  * When the end of the connection is the end of the response, as in HTTP/1.0,
- * only a reset tells that it is not complete.  So it is in HTTP/3, whose
- * streams nginx always ends as if all were well; for HTTP/2 it sends
- * RST_STREAM itself.
+ * only a reset tells that it is not complete.  HTTP/2 and HTTP/3 need no help:
+ * nginx resets a stream whose response has not ended.
  */
 
 static ngx_int_t
 ngx_http_wsgi_reset(ngx_http_request_t *r)
 {
     struct linger  linger;
-
-    if (ngx_http_wsgi_is_http3(r)) {
-        return ngx_http_wsgi_reset_http3(r);
-    }
 
     if (r->http_version > NGX_HTTP_VERSION_11
         || r->chunked
