@@ -95,6 +95,7 @@ class App:
                 raise LoadError(self.expired) from None
             raise
         finally:
+            end_child()
             importing(self.index, 0)
             self.expired = None
 
@@ -130,6 +131,10 @@ def load(index):
 
 def importing(index, ident):
     """Replaced by C: tells Go that an import begins, or ends (0)."""
+
+
+def end_child():
+    """Replaced by C: ends a child that was forked, instead of returning to Go."""
 
 
 def resolve(target, path):
@@ -433,6 +438,7 @@ def unwrapped(file):
 def join():
     """Waits for the threads that applications have started, but for daemons."""
     attempt(threading._shutdown)
+    end_child()
 
 
 def leave():
@@ -442,6 +448,7 @@ def leave():
     attempt(atexit._run_exitfuncs)
     attempt(sys.stdout.flush)
     attempt(sys.stderr.flush)
+    end_child()
 
 
 def attempt(function):

@@ -242,6 +242,29 @@ if pid == 0: atexit.register(os.write, 1, b"|the child came back")`, config.Conf
 	}
 }
 
+// Nor does one that was forked at the end: what is left to do at an exit is
+// done there, too.
+func TestForkAtExit(t *testing.T) {
+	for _, register := range []string{"atexit.register", "threading._register_atexit"} {
+		out, err := run(t, probed(t, `
+import atexit, threading
+class Last:
+    def __del__(self, write=os.write, getpid=os.getpid, parent=os.getpid()):
+        if getpid() != parent:
+            write(1, b"|the child came back")
+sys.last = Last() # lives until Python is finalized
+def last():
+    pid = os.fork()
+    if pid == 0:
+        os.write(1, b"|child")
+    else:
+        os.write(1, b"|%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+`+register+`(last)`, config.Config{}))
+		require.NoError(t, err, "%s", out)
+		assert.True(t, strings.HasSuffix(out, "|child|0"), "%s: %s", register, out)
+	}
+}
+
 // manyThreads are more than faulthandler tells of, all younger than who starts
 // them.
 const manyThreads = "import ctypes, threading, time; " +

@@ -35,7 +35,6 @@ static PyStatus wsgi_start_configure(PyConfig *config,
 static int wsgi_start_sys(const nwsgi_config_t *conf);
 static int wsgi_start_sys_path(PyObject *path, Py_ssize_t i, const char *dir);
 static void wsgi_start_children(void);
-static void wsgi_start_forked(void);
 
 
 int32_t
@@ -283,10 +282,6 @@ wsgi_start_importing(PyObject *self, PyObject *args)
         return NULL;
     }
 
-    if (wsgi_forked) {
-        wsgi_start_forked();
-    }
-
     if (nwsgi_go_import && nwsgi_go_import(app, ident) != NWSGI_OK) {
         PyErr_SetString(PyExc_SystemError,
                         "the runtime has failed, and logged why");
@@ -298,16 +293,22 @@ wsgi_start_importing(PyObject *self, PyObject *args)
 
 
 /*
- * A child that the application forked when it was imported, on any thread; the
- * import has come to its end, which is in a "finally", so that the exception is
- * not set but being handled.  Go, where the import was called, does not live
- * here.
+ * A child that the application forked, on any thread, has come to the end of
+ * what called it, which is in a "finally", so that an exception is not set but
+ * being handled.  Go, where the call came from, does not live here.
  */
 
-static void
-wsgi_start_forked(void)
+static PyObject *
+wsgi_start_end_child(PyObject *self, PyObject *args)
 {
     PyObject  *type, *value, *traceback;
+
+    (void) self;
+    (void) args;
+
+    if (!wsgi_forked) {
+        Py_RETURN_NONE;
+    }
 
     PyErr_GetExcInfo(&type, &value, &traceback);
 
@@ -322,6 +323,8 @@ wsgi_start_forked(void)
 static PyMethodDef  wsgi_start_methods[] = {
     { "importing", wsgi_start_importing, METH_VARARGS,
       "importing(index, ident): tells Go that an import begins, or ends (0)" },
+    { "end_child", wsgi_start_end_child, METH_NOARGS,
+      "end_child(): ends a child that was forked, instead of returning to Go" },
     { NULL, NULL, 0, NULL }
 };
 
