@@ -89,9 +89,12 @@ class App:
                 value = wrap(name, value)
             self.value = value
         except BaseException as exc:
+            ended = isinstance(exc, (_ngx_wsgi.RequestTimeout, _ngx_wsgi.RequestCancelled))
+            if ended and not self.expired:
+                raise  # the request, just as its import began: C waits after that
             self.failure = brief(exc)
             self.failed = monotonic()
-            if self.expired and isinstance(exc, _ngx_wsgi.RequestTimeout):
+            if ended:
                 raise LoadError(self.expired) from None
             raise
         finally:

@@ -110,13 +110,23 @@ wsgi_call_application(wsgi_request_t *request)
     PyObject       *app, *environ, *result, *args[3];
     wsgi_thread_t  *self;
 
+    self = request->thread;
+
     app = wsgi_call_load(request->block->app);
-    if (app == NULL) {
+
+    if (app && self->postponed) {
+        PyErr_SetNone(self->postponed == NWSGI_TIMEOUT
+                          ? wsgi.request_timeout
+                          : wsgi.request_cancelled);
+    }
+
+    self->postponed = 0;
+
+    if (PyErr_Occurred()) {
         wsgi_call_failed(request, "import");
         return NULL;
     }
 
-    self = request->thread;
     result = NULL;
     environ = NULL;
 

@@ -114,6 +114,8 @@ struct wsgi_thread_s {
     uint32_t          pool;
     unsigned long     ident;            /* threading.get_ident() */
     uint32_t          interrupted;      /* the reason an exception was raised */
+    uint32_t          postponed;        /* the reason one was not: it imports */
+    int               importing;        /* an application, for all threads */
     wsgi_request_t   *request;          /* NULL: between two jobs */
     wsgi_head_t       head;
 
@@ -178,6 +180,12 @@ void wsgi_queue_kick(void);
 
 /* The present thread's request, or NULL; any thread, no GIL needed. */
 wsgi_request_t *wsgi_thread_request(void);
+
+/*
+ * The present thread imports an application from now on, or no more (0): the
+ * end of its request waits for that.  GIL held; not for threads of no pool.
+ */
+void wsgi_thread_imports(int importing);
 
 /* 1: the thread has been told to leave by wsgi_thread_leave() */
 int wsgi_thread_leaving(const wsgi_thread_t *self);

@@ -282,6 +282,8 @@ wsgi_start_importing(PyObject *self, PyObject *args)
         return NULL;
     }
 
+    wsgi_thread_imports(ident != 0);
+
     if (nwsgi_go_import && nwsgi_go_import(app, ident) != NWSGI_OK) {
         PyErr_SetString(PyExc_SystemError,
                         "the runtime has failed, and logged why");

@@ -186,6 +186,15 @@ wsgi_thread_request(void)
 
 
 void
+wsgi_thread_imports(int importing)
+{
+    if (wsgi_self) {
+        wsgi_self->importing = importing;
+    }
+}
+
+
+void
 wsgi_thread_runs(wsgi_thread_t *self, const nwsgi_block_t *block)
 {
     wsgi_slot_t  *s;
@@ -282,6 +291,12 @@ wsgi_thread_interrupt(uint32_t slot, uint64_t serial, uint32_t reason)
 
     if (thread && wsgi_thread_closes(thread->request, reason)) {
         found = (reason == NWSGI_TIMEOUT);
+
+    } else if (thread && thread->importing) {
+
+        /* others wait for it, too, and it has a limit of its own */
+
+        thread->postponed = reason;
 
     } else if (thread) {
         thread->interrupted = reason;

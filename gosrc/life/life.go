@@ -217,8 +217,12 @@ func (l *Life) endImport(app uint32, ident uint64, why string) {
 			text = l.python.EndImport(app, ident, why)
 		})
 	})
-	if text != "" {
-		l.log(log.Err, text)
+	if text == "" {
+		return
+	}
+	l.log(log.Err, text)
+	if job, ok := l.pools.FindThread(ident); ok {
+		l.pools.Interrupted(job)
 	}
 }
 
