@@ -118,11 +118,13 @@ wsgi_call_application(wsgi_request_t *request)
         PyErr_SetNone(self->postponed == NWSGI_TIMEOUT
                           ? wsgi.request_timeout
                           : wsgi.request_cancelled);
+        app = NULL;
     }
 
     self->postponed = 0;
+    self->importing = 0;            /* an exception may have skipped that */
 
-    if (PyErr_Occurred()) {
+    if (app == NULL) {
         wsgi_call_failed(request, "import");
         return NULL;
     }
