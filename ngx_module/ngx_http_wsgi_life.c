@@ -35,6 +35,7 @@ static void ngx_http_wsgi_life_ready(ngx_http_wsgi_life_t *life);
 static void ngx_http_wsgi_life_retry(ngx_http_wsgi_life_t *life);
 static void ngx_http_wsgi_life_hook(ngx_event_t *ev);
 static void ngx_http_wsgi_life_channel(ngx_event_t *ev);
+static void ngx_http_wsgi_life_quit(ngx_http_wsgi_life_t *life);
 static void ngx_http_wsgi_life_timer(ngx_event_t *ev);
 static ngx_uint_t ngx_http_wsgi_life_due(ngx_http_wsgi_life_t *life);
 static ngx_uint_t ngx_http_wsgi_life_has_master(ngx_http_wsgi_life_t *life);
@@ -268,7 +269,10 @@ ngx_http_wsgi_life_hold(ngx_uint_t on)
 }
 
 
-/* The loop's first turn: what the master says passes through us from now on. */
+/*
+ * The loop's first turn: what the master says passes through us from now on.
+ * It may have said it already, in this turn.
+ */
 
 static void
 ngx_http_wsgi_life_hook(ngx_event_t *ev)
@@ -287,9 +291,20 @@ ngx_http_wsgi_life_hook(ngx_event_t *ev)
         if (c->fd == ngx_channel && c->read && c->read->channel) {
             life->channel_handler = c->read->handler;
             c->read->handler = ngx_http_wsgi_life_channel;
-            return;
+            break;
         }
     }
+
+    ngx_http_wsgi_life_quit(life);
+}
+
+
+static void
+ngx_http_wsgi_life_channel(ngx_event_t *ev)
+{
+    ngx_http_wsgi_life.channel_handler(ev);
+
+    ngx_http_wsgi_life_quit(&ngx_http_wsgi_life);
 }
 
 
@@ -299,14 +314,8 @@ ngx_http_wsgi_life_hook(ngx_event_t *ev)
  */
 
 static void
-ngx_http_wsgi_life_channel(ngx_event_t *ev)
+ngx_http_wsgi_life_quit(ngx_http_wsgi_life_t *life)
 {
-    ngx_http_wsgi_life_t  *life;
-
-    life = &ngx_http_wsgi_life;
-
-    life->channel_handler(ev);
-
     if (!ngx_quit || life->holding || ngx_exiting) {
         return;
     }
@@ -321,7 +330,7 @@ ngx_http_wsgi_life_channel(ngx_event_t *ev)
         ngx_http_wsgi_drain_begin(life);
 
     } else if (!life->draining) {
-        ngx_log_error(NGX_LOG_NOTICE, ev->log, 0,
+        ngx_log_error(NGX_LOG_NOTICE, ngx_cycle->log, 0,
                       "wsgi: serving on until the new workers are ready");
     }
 
