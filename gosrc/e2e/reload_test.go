@@ -128,6 +128,19 @@ func TestReloadThenQuit(t *testing.T) {
 	assert.Less(t, time.Since(began), 15*time.Second)
 }
 
+// Nor by a new worker that learns of it in its first turn: one that has many
+// connections to set up takes longer than the master's 100 ms.
+func TestReloadThenQuitAtOnce(t *testing.T) {
+	t.Parallel()
+	n := start(t, slowBackend, file("app/slow_app.py", slowApp(time.Second, false)),
+		connections(1000000), allowRespawn(), allowLog(`worker_connections exceed`))
+	n.signal(syscall.SIGHUP)
+	n.waitLog("reconfiguring")
+	began := time.Now()
+	n.quit()
+	assert.Less(t, time.Since(began), 30*time.Second)
+}
+
 // An idle connection of an old worker serves one more request, and closes.
 func TestReloadIdleConnection(t *testing.T) {
 	t.Parallel()
