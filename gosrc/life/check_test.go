@@ -27,7 +27,7 @@ func TestCheckCountsFailures(t *testing.T) {
 	failures, err := f.Check()
 	assert.NoError(t, err)
 	assert.Equal(t, 2, failures)
-	assert.Equal(t, "no module one\nno module three", f.log())
+	assert.Equal(t, "no module one\nno module three", f.said.String())
 }
 
 func TestCheckWithoutPython(t *testing.T) {
@@ -56,5 +56,5 @@ func TestCheckThatHangs(t *testing.T) {
 	failures, err := f.Check()
 	assert.NoError(t, err)
 	assert.Equal(t, 1, failures)
-	assert.Contains(t, f.log(), "does not end")
+	assert.Contains(t, f.said.String(), "does not end")
 }

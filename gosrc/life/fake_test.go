@@ -175,8 +175,7 @@ type fixture struct {
 	*Life
 	python *python
 	clock  *clock.Fake
-	mu     sync.Mutex
-	said   []string
+	said   log.Recorder
 }
 
 func fresh() *fixture {
@@ -189,11 +188,7 @@ func fresh() *fixture {
 			{Target: "one", Preload: true}, {Target: "two"}, {Target: "three", Preload: true},
 		},
 	}
-	f.Life = New(conf, 10, f.python, f.clock, func(_ log.Level, text string) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.said = append(f.said, text)
-	})
+	f.Life = New(conf, 10, f.python, f.clock, f.said.Log)
 	return f
 }
 
@@ -203,12 +198,6 @@ func running(t *testing.T) *fixture {
 	require.NoError(t, f.Start())
 	f.await(t, Running)
 	return f
-}
-
-func (f *fixture) log() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return strings.Join(f.said, "\n")
 }
 
 func (f *fixture) await(t *testing.T, s State) {

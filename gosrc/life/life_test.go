@@ -26,7 +26,7 @@ func TestLifeFromBeginningToEnd(t *testing.T) {
 		f.python.made())
 	assert.Equal(t, "Python 3, started in 0s\n"+
 		"application \"one\" imported in 0s\napplication \"three\" imported in 0s\n"+
-		"ready after 0s", f.log())
+		"ready after 0s", f.said.String())
 	assert.Equal(t, Done, f.Stop(time.Second), "once more")
 }
 
@@ -57,7 +57,7 @@ func TestApplicationThatFailsEndsNothing(t *testing.T) {
 	f.python.fails["load 0"] = errors.New("application one failed\nTraceback")
 	require.NoError(t, f.Start())
 	f.await(t, Running)
-	assert.Contains(t, f.log(), "application one failed\nTraceback\napplication \"three\" imp")
+	assert.Contains(t, f.said.String(), "application one failed\nTraceback\napplication \"three\" imp")
 	f.python.await("ready, 1 failed")
 }
 
@@ -67,7 +67,7 @@ func TestPythonThatDoesNotStart(t *testing.T) {
 	require.NoError(t, f.Start())
 	f.python.await("fail")
 	assert.Equal(t, Failed, f.State())
-	assert.Equal(t, "there is no Python in this worker: no such venv", f.log())
+	assert.Equal(t, "there is no Python in this worker: no such venv", f.said.String())
 	assert.Equal(t, Done, f.Stop(time.Hour))
 	assert.Equal(t, "prepare, start, fail, ready, 3 failed", f.python.made())
 }
@@ -77,7 +77,7 @@ func TestPythonThatPanics(t *testing.T) {
 	f.python.panics["load 0"] = true
 	require.NoError(t, f.Start())
 	f.python.await("fail")
-	assert.Contains(t, f.log(), "panic in the main thread of Python: no reason")
+	assert.Contains(t, f.said.String(), "panic in the main thread of Python: no reason")
 	assert.Equal(t, Done, f.Stop(time.Hour))
 }
 
@@ -140,7 +140,7 @@ func TestStuckThreadPreventsFinalization(t *testing.T) {
 	assert.Equal(t, Stuck, f.State())
 	assert.True(t, strings.HasSuffix(f.python.made(), "interrupt 42, join, exit"),
 		f.python.made())
-	assert.Contains(t, f.log(), `" is still in a request of application "one", after 60.0 s`)
+	assert.Contains(t, f.said.String(), `" is still in a request of application "one", after 60.0 s`)
 	f.python.work(1, 0)
 }
 
@@ -152,7 +152,7 @@ func TestThreadsGivenUpAreNotWaitedFor(t *testing.T) {
 	f.python.await("interrupt 42")
 	require.Eventually(t, func() bool {
 		f.clock.Advance(pool.Grace / 100)
-		return strings.Contains(f.log(), "does not come back")
+		return strings.Contains(f.said.String(), "does not come back")
 	}, 10*time.Second, time.Millisecond)
 	outcome, took := f.stop(t, 0)
 	assert.Equal(t, Undone, outcome)
@@ -172,7 +172,7 @@ func TestStopWithoutTheGIL(t *testing.T) {
 	f.clock.Advance(watch.Orders.Lose)
 	assert.Contains(t, f.python.made(), "dump, drain: the GIL could not be had for 10s, refuse")
 	assert.Equal(t, Undone, f.Stop(time.Hour))
-	assert.Contains(t, f.log(), "Python cannot end without the GIL: it is waiting for requests")
+	assert.Contains(t, f.said.String(), "Python cannot end without the GIL: it is waiting for requests")
 	assert.NotContains(t, f.python.made(), "join")
 	f.python.work(1, 0)
 	close(gate)
@@ -194,7 +194,7 @@ func TestExitThatTakesTooLong(t *testing.T) {
 			outcome, took := f.stop(t, time.Second)
 			assert.Equal(t, Undone, outcome)
 			assert.GreaterOrEqual(t, took, 8*time.Second)
-			assert.Contains(t, f.log(), "Python has not ended within 8s"+
+			assert.Contains(t, f.said.String(), "Python has not ended within 8s"+
 				" (wsgi_shutdown_timeout): it is "+words)
 			assert.Equal(t, Undone, f.Stop(time.Hour), "once more")
 			close(gate)
@@ -220,7 +220,7 @@ func TestStopWhileImporting(t *testing.T) {
 	outcome, _ := f.stop(t, 0)
 	assert.Equal(t, Done, outcome)
 	assert.NotContains(t, f.python.made(), "load 2")
-	assert.Contains(t, f.log(), "ended: the worker ends")
+	assert.Contains(t, f.said.String(), "ended: the worker ends")
 }
 
 func TestImportThatTakesTooLong(t *testing.T) {
@@ -232,7 +232,7 @@ func TestImportThatTakesTooLong(t *testing.T) {
 	f.clock.Advance(time.Minute - 1)
 	assert.NotContains(t, f.python.made(), "end import")
 	f.clock.Advance(1)
-	assert.Contains(t, f.log(), "ended: its import has not ended within 1m0s (wsgi_start_timeout)")
+	assert.Contains(t, f.said.String(), "ended: its import has not ended within 1m0s (wsgi_start_timeout)")
 	f.Importing(1, 0)
 	require.Eventually(t, func() bool { return f.clock.Pending() == 1 }, // the sampler's
 		10*time.Second, time.Millisecond)

@@ -26,7 +26,7 @@ func TestHurry(t *testing.T) {
 		f.python.await("exit")
 		outcome, took := f.stop(t, time.Second)
 		assert.Equal(t, Undone, outcome)
-		assert.Contains(t, f.log(), "Python has not ended "+words)
+		assert.Contains(t, f.said.String(), "Python has not ended "+words)
 		assert.GreaterOrEqual(t, took, min(limit, 8*time.Second))
 		close(gate)
 		<-f.over

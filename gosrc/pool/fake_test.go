@@ -6,7 +6,6 @@ package pool
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -158,28 +157,11 @@ func (e *executor) names() []string {
 	return names
 }
 
-type journal struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-func (j *journal) log(_ log.Level, text string) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.lines = append(j.lines, text)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return strings.Join(j.lines, "\n")
-}
-
 type fixture struct {
 	*Manager
 	exec  *executor
 	clock *clock.Fake
-	said  *journal
+	said  *log.Recorder
 }
 
 func start(t *testing.T, slots int, threads ...uint32) *fixture {
@@ -188,8 +170,8 @@ func start(t *testing.T, slots int, threads ...uint32) *fixture {
 		name := []string{"default", "slow"}[i]
 		conf.Pools = append(conf.Pools, config.Pool{Name: name, Threads: n})
 	}
-	f := &fixture{exec: newExecutor(t), clock: clock.NewFake(), said: &journal{}}
-	f.Manager = New(conf, slots, f.exec, f.clock, f.said.log)
+	f := &fixture{exec: newExecutor(t), clock: clock.NewFake(), said: &log.Recorder{}}
+	f.Manager = New(conf, slots, f.exec, f.clock, f.said.Log)
 	f.Start()
 	t.Cleanup(func() {
 		f.Close()

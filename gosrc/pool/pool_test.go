@@ -16,6 +16,7 @@ import (
 
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/clock"
 	"github.com/ngx-wsgi/ngx_wsgi/gosrc/config"
+	"github.com/ngx-wsgi/ngx_wsgi/gosrc/log"
 )
 
 func TestEachPoolHasItsThreads(t *testing.T) {
@@ -238,7 +239,7 @@ func TestCloseDoesNotWaitForThreadsGivenUp(t *testing.T) {
 
 func TestCloseBeforeStart(t *testing.T) {
 	conf := &config.Config{Pools: []config.Pool{{Name: "default", Threads: 4}}}
-	m := New(conf, 10, newExecutor(t), clock.NewFake(), (&journal{}).log)
+	m := New(conf, 10, newExecutor(t), clock.NewFake(), (&log.Recorder{}).Log)
 	m.Close()
 	<-m.Gone()
 	m.Start()
@@ -246,10 +247,10 @@ func TestCloseBeforeStart(t *testing.T) {
 }
 
 func TestPanicOfAThreadIsKept(t *testing.T) {
-	said := &journal{}
+	said := &log.Recorder{}
 	c := clock.NewFake()
 	conf := &config.Config{Pools: []config.Pool{{Name: "default", Threads: 1}}}
-	m := New(conf, 10, panicking{}, c, said.log)
+	m := New(conf, 10, panicking{}, c, said.Log)
 	m.Start()
 	require.Eventually(t, func() bool { return c.Pending() == 1 },
 		10*time.Second, time.Millisecond)

@@ -80,7 +80,7 @@ type fixture struct {
 	t    *testing.T
 	w    *worker
 	c    *clock.Fake
-	said strings.Builder
+	said log.Recorder
 	stop chan struct{}
 	over chan struct{}
 }
@@ -91,7 +91,7 @@ func begin(t *testing.T, check bool, w *worker) *fixture {
 	conf := &config.Config{
 		Check: check, StartTimeout: cmp.Or(w.limit, time.Hour), Apps: make([]config.App, 1),
 	}
-	r := New(conf, w, f.c, func(_ log.Level, text string) { f.said.WriteString(text) })
+	r := New(conf, w, f.c, f.said.Log)
 	go func() {
 		defer close(f.over)
 		r.Run(f.stop)

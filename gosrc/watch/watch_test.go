@@ -5,7 +5,6 @@ package watch
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,7 +29,7 @@ type python struct {
 	mu          sync.Mutex
 	interrupted []uint64
 	told        chan uint64
-	record      func(text string)
+	said        log.Recorder
 }
 
 func (p *python) Find(serial uint64) (pool.Job, bool) {
@@ -43,8 +42,8 @@ func (p *python) Find(serial uint64) (pool.Job, bool) {
 func (p *python) FindThread(ident uint64) (pool.Job, bool) { return p.Find(ident) }
 func (p *python) Dump() (uint64, string)                   { return p.holder, p.dump }
 
-func (p *python) Record(serial uint64, _ log.Level, text string) {
-	p.record(fmt.Sprintf("request %d: %s", serial, text))
+func (p *python) Record(serial uint64, level log.Level, text string) {
+	p.said.Log(level, fmt.Sprintf("request %d: %s", serial, text))
 }
 
 func (p *python) Drain(reason string, soon bool) {
@@ -88,8 +87,6 @@ type fixture struct {
 	*Watch
 	python *python
 	clock  *clock.Fake
-	mu     sync.Mutex
-	said   []string
 }
 
 func start(t *testing.T) *fixture {
@@ -98,14 +95,7 @@ func start(t *testing.T) *fixture {
 		clock:  clock.NewFake(),
 	}
 	conf := &config.Config{Apps: []config.App{{Target: "app:wsgi"}}}
-	f.python.record = func(text string) {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		f.said = append(f.said, text)
-	}
-	f.Watch = New(conf, f.python, f.python, f.clock, func(_ log.Level, text string) {
-		f.python.record(text)
-	})
+	f.Watch = New(conf, f.python, f.python, f.clock, f.python.said.Log)
 	return f
 }
 
@@ -132,12 +122,6 @@ func (f *fixture) run(t *testing.T) {
 	})
 }
 
-func (f *fixture) log() string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return strings.Join(f.said, "\n")
-}
-
 func TestOrdersAreCarriedOutInOrder(t *testing.T) {
 	f := start(t)
 	for serial := uint64(1); serial < 100; serial++ {
@@ -147,7 +131,7 @@ func TestOrdersAreCarriedOutInOrder(t *testing.T) {
 	for serial := uint64(1); serial < 100; serial++ {
 		assert.Equal(t, serial, <-f.python.told)
 	}
-	assert.Empty(t, f.log())
+	assert.Empty(t, f.python.said.String())
 	assert.Zero(t, f.clock.Pending())
 }
 
@@ -197,7 +181,7 @@ Thread 0x00000002 (most recent call first):
   File "/app/two.py", line 5 in application
 `
 	f.clock.Advance(Orders.Accuse - 1)
-	assert.Empty(t, f.log())
+	assert.Empty(t, f.python.said.String())
 	f.clock.Advance(1)
 	assert.Equal(t, `request 2: the GIL could not be had for 2s: thread "default-2"`+
 		` holds it, which runs a request of application "app:wsgi" for 60.0 s
@@ -207,11 +191,11 @@ stack of thread "default-2" (most recent call last):
 request 1: thread "default-1" meanwhile
 stack of thread "default-1" (most recent call last):
   File "/app/one.py", line 3, in application
-  File "/app/one.py", line 7, in lock`, f.log())
+  File "/app/one.py", line 7, in lock`, f.python.said.String())
 	f.clock.Advance(Orders.Accuse)
 	f.python.gil.Unlock()
 	assert.Equal(t, uint64(1), <-f.python.told)
-	assert.Contains(t, f.log(), "\nthe GIL could be had after 4.0 s")
+	assert.Contains(t, f.python.said.String(), "\nthe GIL could be had after 4.0 s")
 	assert.Empty(t, f.python.drains())
 }
 
@@ -244,7 +228,7 @@ func TestWhoHoldsTheGIL(t *testing.T) {
 			f := stuck(t)
 			f.python.holder, f.python.dump = c.holder, c.dump
 			f.clock.Advance(Orders.Accuse)
-			assert.Equal(t, c.want, f.log())
+			assert.Equal(t, c.want, f.python.said.String())
 			f.python.gil.Unlock()
 			<-f.python.told
 		})
@@ -277,7 +261,7 @@ func TestLimitThatComesTooLate(t *testing.T) {
 	f.accuse(c, 1, time.Second)
 	assert.False(t, f.Lost())
 	assert.Empty(t, f.python.drains())
-	assert.Empty(t, f.log())
+	assert.Empty(t, f.python.said.String())
 }
 
 // Several wait for the GIL: who holds it is said once, then what each waits for,
@@ -287,7 +271,7 @@ func TestHolderIsToldOnce(t *testing.T) {
 	f.python.holder = 3
 	f.python.dump = "Thread 0x3 (most recent call first):\n  File \"c.py\", line 3 in f\n"
 	for range 2 {
-		f.said = nil
+		f.python.said.Reset()
 		back, ended := make(chan struct{}), make(chan struct{})
 		for _, ident := range []uint64{0, 1, 2} {
 			go func() {
@@ -311,7 +295,7 @@ request 1: the GIL could not be had for 2.000000001s: thread "default-1" meanwhi
 its Python stack cannot be had
 request 2: the GIL could not be had for 2.000000002s: thread "default-2" meanwhile
 its Python stack cannot be had
-the GIL could be had after 2.0 s`, f.log())
+the GIL could be had after 2.0 s`, f.python.said.String())
 		assert.Zero(t, f.clock.Pending())
 	}
 }
@@ -322,7 +306,7 @@ func TestPanicEndsNothing(t *testing.T) {
 	f.Post(666, 1)
 	f.Post(2, 1)
 	assert.Equal(t, uint64(2), <-f.python.told)
-	assert.Contains(t, f.log(), "panic in the watch: no reason")
+	assert.Contains(t, f.python.said.String(), "panic in the watch: no reason")
 	assert.Zero(t, f.clock.Pending())
 }
 
