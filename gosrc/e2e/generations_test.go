@@ -365,6 +365,20 @@ func TestQuitIdleConnection(t *testing.T) {
 	assert.Equal(t, 0, n.waitExit())
 }
 
+// onlyOldServe connects while the new workers import, and fails if one of them
+// answers before it is ready.
+func (n *instance) onlyOldServe(t *testing.T, old []int) {
+	t.Helper()
+	for range 20 {
+		var pids []int
+		decode(t, n.dial(t).get("/process/pid", "Connection: close").Body, &pids)
+		if n.countLog(pythonReady) > len(old) {
+			break // a new one is ready and has had its turn
+		}
+		assert.Contains(t, old, pids[0])
+	}
+}
+
 // What connects while the new workers import is served by the old ones.
 func TestReloadNewConnections(t *testing.T) {
 	t.Parallel()
@@ -378,14 +392,7 @@ func TestReloadNewConnections(t *testing.T) {
 				old := n.workers()
 				n.signal(syscall.SIGHUP)
 				n.waitLogTimes("the slow part", 4)
-				for range 20 {
-					var pids []int
-					decode(t, n.dial(t).get("/process/pid", "Connection: close").Body, &pids)
-					if n.countLog(pythonReady) > 2 {
-						break // a new one is ready and has had its turn
-					}
-					assert.Contains(t, old, pids[0])
-				}
+				n.onlyOldServe(t, old)
 				n.settled(old)
 			})
 		}
