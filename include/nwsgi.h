@@ -429,7 +429,8 @@ typedef struct {
      * The host has given a running job up (gone() is 1 already).  Raises an
      * exception in its thread, after writing its Python stack to the log when
      * the reason is NWSGI_TIMEOUT; a thread that does not come back is replaced
-     * by another.  Nothing happens if the job has ended in the meantime.
+     * by another.  An import, which others wait for as well, is not ended: its
+     * job is, after it.  Nothing happens if the job has ended in the meantime.
      */
     void           (*interrupt)(nwsgi_job_t *job, uint32_t reason);
 

@@ -91,7 +91,7 @@ class App:
         except BaseException as exc:
             ended = isinstance(exc, (_ngx_wsgi.RequestTimeout, _ngx_wsgi.RequestCancelled))
             if ended and not self.expired:
-                raise  # the request, just as its import began: C waits after that
+                raise  # meant for the request, and come as its import began
             self.failure = brief(exc)
             self.failed = monotonic()
             if ended:

@@ -142,7 +142,9 @@ int wsgi_thread_info(uint32_t slot, wsgi_thread_info_t *info);
  * of "slot" still runs job "serial": logs its Python stack with the request's
  * context, raises _ngx_wsgi.RequestTimeout (reason NWSGI_TIMEOUT) in it, unless
  * it has just begun to close the iterable, and returns 1.  For NWSGI_CANCEL:
- * RequestCancelled, and no stack, unless the iterable is being closed.  Else 0.
+ * RequestCancelled, and no stack, unless the iterable is being closed.  While
+ * it imports an application the exception is put off until that has ended, and
+ * this returns 0; as it does else.
  */
 int wsgi_thread_interrupt(uint32_t slot, uint64_t serial, uint32_t reason);
 

@@ -19,7 +19,7 @@
 
 static int wsgi_call_run(wsgi_request_t *request);
 static PyObject *wsgi_call_application(wsgi_request_t *request);
-static PyObject *wsgi_call_load(uint32_t index);
+static PyObject *wsgi_call_load(wsgi_request_t *request);
 static int wsgi_call_body(wsgi_request_t *request, PyObject *result);
 static int wsgi_call_items(wsgi_request_t *request, PyObject *result);
 static int wsgi_call_iterate(wsgi_request_t *request, PyObject *result);
@@ -110,25 +110,13 @@ wsgi_call_application(wsgi_request_t *request)
     PyObject       *app, *environ, *result, *args[3];
     wsgi_thread_t  *self;
 
-    self = request->thread;
-
-    app = wsgi_call_load(request->block->app);
-
-    if (app && self->postponed) {
-        PyErr_SetNone(self->postponed == NWSGI_TIMEOUT
-                          ? wsgi.request_timeout
-                          : wsgi.request_cancelled);
-        app = NULL;
-    }
-
-    self->postponed = 0;
-    self->importing = 0;            /* an exception may have skipped that */
-
+    app = wsgi_call_load(request);
     if (app == NULL) {
         wsgi_call_failed(request, "import");
         return NULL;
     }
 
+    self = request->thread;
     result = NULL;
     environ = NULL;
 
@@ -165,26 +153,41 @@ wsgi_call_application(wsgi_request_t *request)
 }
 
 
-/* A borrowed reference: an application that was loaded stays. */
+/*
+ * A borrowed reference: an application that was loaded stays.  The exception
+ * that an import has put off is raised when it has ended well, for all others.
+ */
 
 static PyObject *
-wsgi_call_load(uint32_t index)
+wsgi_call_load(wsgi_request_t *request)
 {
+    uint32_t   index, postponed;
     PyObject  *app;
 
-    if (wsgi.apps[index] == NULL) {
+    index = request->block->app;
 
-        /* another thread may come first while this one waits: same object */
-
-        app = PyObject_CallMethod(wsgi.boot, "load", "I", index);
-        if (app == NULL) {
-            return NULL;
-        }
-
-        Py_XSETREF(wsgi.apps[index], app);
+    if (wsgi.apps[index]) {
+        return wsgi.apps[index];
     }
 
-    return wsgi.apps[index];
+    app = PyObject_CallMethod(wsgi.boot, "load", "I", index);
+
+    postponed = wsgi_thread_imported(request->thread);
+
+    if (app == NULL) {
+        return NULL;
+    }
+
+    /* another thread may have come first while this one waited: same object */
+
+    Py_XSETREF(wsgi.apps[index], app);
+
+    if (postponed) {
+        PyErr_SetNone(wsgi_thread_exception(postponed));
+        return NULL;
+    }
+
+    return app;
 }
 
 

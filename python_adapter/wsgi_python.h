@@ -163,9 +163,6 @@ extern wsgi_module_t  wsgi;
  */
 nwsgi_job_t *wsgi_queue_next(wsgi_thread_t *self);
 
-/* wsgi_thread.c.  Milliseconds of CLOCK_MONOTONIC. */
-uint64_t wsgi_thread_now(void);
-
 /* any thread, GIL or not: wakes "thread", or any one, if it is asleep */
 void wsgi_queue_wake(wsgi_thread_t *thread);
 void wsgi_queue_wake_any(void);
@@ -186,6 +183,18 @@ wsgi_request_t *wsgi_thread_request(void);
  * end of its request waits for that.  GIL held; not for threads of no pool.
  */
 void wsgi_thread_imports(int importing);
+
+/*
+ * The thread is back from what may have imported.  The reason for which it was
+ * to be interrupted meanwhile, or 0.  GIL held.
+ */
+uint32_t wsgi_thread_imported(wsgi_thread_t *self);
+
+/* The exception of a reason, NWSGI_TIMEOUT or NWSGI_CANCEL; borrowed. */
+PyObject *wsgi_thread_exception(uint32_t reason);
+
+/* Milliseconds of CLOCK_MONOTONIC. */
+uint64_t wsgi_thread_now(void);
 
 /* 1: the thread has been told to leave by wsgi_thread_leave() */
 int wsgi_thread_leaving(const wsgi_thread_t *self);

@@ -194,6 +194,28 @@ wsgi_thread_imports(int importing)
 }
 
 
+uint32_t
+wsgi_thread_imported(wsgi_thread_t *self)
+{
+    uint32_t  postponed;
+
+    postponed = self->postponed;
+
+    self->postponed = 0;
+    self->importing = 0;        /* an exception may have come before Python's */
+
+    return postponed;
+}
+
+
+PyObject *
+wsgi_thread_exception(uint32_t reason)
+{
+    return reason == NWSGI_TIMEOUT ? wsgi.request_timeout
+                                   : wsgi.request_cancelled;
+}
+
+
 void
 wsgi_thread_runs(wsgi_thread_t *self, const nwsgi_block_t *block)
 {
@@ -301,9 +323,7 @@ wsgi_thread_interrupt(uint32_t slot, uint64_t serial, uint32_t reason)
     } else if (thread) {
         thread->interrupted = reason;
         found = PyThreadState_SetAsyncExc(thread->ident,
-                                          reason == NWSGI_TIMEOUT
-                                              ? wsgi.request_timeout
-                                              : wsgi.request_cancelled);
+                                          wsgi_thread_exception(reason));
     }
 
     Py_XDECREF(text);
