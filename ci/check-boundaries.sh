@@ -62,6 +62,10 @@ forbid_symbol() {
            '"github.com/stretchr/testify' \
            $(find gosrc python_adapter -name '*.go' ! -name '*_test.go' \
                   ! -path '*/e2e/*' ! -path '*/hosttest/*')
+
+    forbid "other clients of HTTP are for the end-to-end tests" \
+           '"(golang\.org/x/net|github\.com/quic-go)/' \
+           $(find gosrc python_adapter -name '*.go' ! -path '*/e2e/*')
 }
 
 forbid_symbol "the module calls Python" ' _?Py[A-Z_]' \
