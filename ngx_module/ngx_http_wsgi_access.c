@@ -127,7 +127,7 @@ ngx_http_wsgi_decide(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
     /* as ngx_http_handler() has left them */
 
     r->connection->log->action = NULL;
-    r->read_event_handler = ngx_http_block_reading;
+    ngx_http_wsgi_unwatch_client(r);
     r->write_event_handler = ngx_http_core_run_phases;
 
     ngx_http_core_run_phases(r);
@@ -145,7 +145,10 @@ ngx_http_wsgi_refuse_body(ngx_http_request_t *r)
 
     if (ngx_http_discard_request_body(r) != NGX_OK) {
         r->keepalive = 0;
+        return;
     }
+
+    (void) ngx_http_wsgi_watch_client(r);
 }
 
 

@@ -115,6 +115,15 @@ ngx_http_wsgi_collect_body(ngx_http_wsgi_build_t *b)
         return NGX_OK;
     }
 
+    /*
+     * the rest did not come: what there is of the body must not be taken for
+     * all of it by the application of an error_page
+     */
+
+    if (r->request_body->rest > 0) {
+        return NGX_OK;
+    }
+
     n = 0;
 
     for (cl = r->request_body->bufs; cl; cl = cl->next) {

@@ -34,7 +34,8 @@ static void ngx_http_wsgi_read_on(ngx_http_request_t *r,
     ngx_http_wsgi_ctx_t *ctx);
 static ngx_int_t ngx_http_wsgi_put_pieces(ngx_http_request_t *r,
     ngx_http_wsgi_job_t *job);
-static void ngx_http_wsgi_pause(ngx_http_request_t *r);
+static void ngx_http_wsgi_pause(ngx_http_request_t *r,
+    ngx_http_wsgi_ctx_t *ctx);
 
 
 /* python */
@@ -217,7 +218,7 @@ ngx_http_wsgi_read_handler(ngx_http_request_t *r)
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
 
-    if (ctx->job == NULL) {
+    if (ctx == NULL || ctx->job == NULL) {
         return;
     }
 
@@ -258,7 +259,7 @@ ngx_http_wsgi_read_on(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
         /* another thread only takes from it */
 
         if (stream->size >= stream->limit) {
-            ngx_http_wsgi_pause(r);
+            ngx_http_wsgi_pause(r, ctx);
             return;
         }
 
@@ -328,16 +329,18 @@ ngx_http_wsgi_put_pieces(ngx_http_request_t *r, ngx_http_wsgi_job_t *job)
 /* Until the application asks for more; meanwhile the client has time. */
 
 static void
-ngx_http_wsgi_pause(ngx_http_request_t *r)
+ngx_http_wsgi_pause(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
 {
     ngx_event_t  *rev;
-
-    r->read_event_handler = ngx_http_block_reading;
 
     rev = r->connection->read;
 
     if (rev->timer_set) {
         ngx_del_timer(rev);
+    }
+
+    if (ngx_http_wsgi_watch_client(r) != NGX_OK) {
+        ngx_http_wsgi_finalize(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
     }
 }
 

@@ -47,6 +47,13 @@
 #endif
 
 
+/* Since 1.25 nginx speaks HTTP/3. */
+
+#ifndef NGX_HTTP_VERSION_30
+#define NGX_HTTP_VERSION_30  3000
+#endif
+
+
 /* Since 1.29 nginx sends 103 (Early Hints). */
 
 #if (nginx_version >= 1029000)

@@ -27,6 +27,9 @@
 
 
 static void ngx_http_wsgi_init_names(void);
+static void ngx_http_wsgi_collect_line(ngx_http_wsgi_build_t *b);
+static ngx_str_t ngx_http_wsgi_protocol(ngx_http_request_t *r);
+static void ngx_http_wsgi_require(ngx_http_wsgi_build_t *b);
 static ngx_int_t ngx_http_wsgi_collect_request(ngx_http_wsgi_build_t *b);
 static ngx_int_t ngx_http_wsgi_collect_request_id(ngx_http_wsgi_build_t *b);
 static u_char *ngx_http_wsgi_random(void);
@@ -86,6 +89,7 @@ ngx_http_wsgi_collect_vars(ngx_http_wsgi_build_t *b)
 
     ngx_http_wsgi_collect_client(b);
     ngx_http_wsgi_collect_content(b);
+    ngx_http_wsgi_require(b);
 
     b->size += sizeof(ngx_http_wsgi_names) - 1;
 
@@ -131,26 +135,11 @@ ngx_http_wsgi_init_names(void)
 static ngx_int_t
 ngx_http_wsgi_collect_request(ngx_http_wsgi_build_t *b)
 {
-    ngx_str_t           *values;
-    ngx_http_request_t  *r;
+    ngx_str_t  *values;
 
-    r = b->request;
     values = b->values;
 
-    values[NGX_HTTP_WSGI_REQUEST_METHOD] = r->method_name;
-    values[NGX_HTTP_WSGI_REQUEST_URI] = r->unparsed_uri;
-    values[NGX_HTTP_WSGI_RAW_URI] = r->unparsed_uri;
-    values[NGX_HTTP_WSGI_SERVER_PROTOCOL] = r->http_protocol;
-
-    /* entries that are there, but empty */
-
-    if (r->args.len) {
-        values[NGX_HTTP_WSGI_QUERY_STRING] = r->args;
-
-    } else {
-        ngx_str_set(&values[NGX_HTTP_WSGI_QUERY_STRING], "");
-    }
-
+    ngx_http_wsgi_collect_line(b);
     ngx_http_wsgi_collect_path(b);
 
     if (b->https) {
@@ -168,6 +157,98 @@ ngx_http_wsgi_collect_request(ngx_http_wsgi_build_t *b)
     }
 
     return ngx_http_wsgi_collect_root(b);
+}
+
+
+/*
+ * A request that nginx could not parse gets here, too, by error_page or by
+ * wsgi_access: each part of its line may be missing, or begun and not ended.
+ * The method is GET then, as nginx itself has it for error pages.
+ */
+
+static void
+ngx_http_wsgi_collect_line(ngx_http_wsgi_build_t *b)
+{
+    ngx_str_t           *values;
+    ngx_http_request_t  *r;
+
+    r = b->request;
+    values = b->values;
+
+    if (r->method_name.len) {
+        values[NGX_HTTP_WSGI_REQUEST_METHOD] = r->method_name;
+
+    } else {
+        ngx_str_set(&values[NGX_HTTP_WSGI_REQUEST_METHOD], "GET");
+    }
+
+    if (r->unparsed_uri.len) {
+        values[NGX_HTTP_WSGI_REQUEST_URI] = r->unparsed_uri;
+        values[NGX_HTTP_WSGI_RAW_URI] = r->unparsed_uri;
+    }
+
+    if (r->args.len) {
+        values[NGX_HTTP_WSGI_QUERY_STRING] = r->args;
+    }
+
+    values[NGX_HTTP_WSGI_SERVER_PROTOCOL] = ngx_http_wsgi_protocol(r);
+}
+
+
+/* nginx has no text for HTTP/0.9, nor for what it could not parse. */
+
+static ngx_str_t
+ngx_http_wsgi_protocol(ngx_http_request_t *r)
+{
+    ngx_uint_t  i;
+
+    static const struct {
+        ngx_uint_t  version;
+        ngx_str_t   text;
+    } protocols[] = {
+        { NGX_HTTP_VERSION_9, ngx_string("HTTP/0.9") },
+        { NGX_HTTP_VERSION_11, ngx_string("HTTP/1.1") },
+        { NGX_HTTP_VERSION_20, ngx_string("HTTP/2.0") },
+        { NGX_HTTP_VERSION_30, ngx_string("HTTP/3.0") },
+        { 0, ngx_string("HTTP/1.0") }
+    };
+
+    if (r->http_protocol.len) {
+        return r->http_protocol;
+    }
+
+    for (i = 0; protocols[i].version; i++) {
+        if (protocols[i].version == r->http_version) {
+            break;
+        }
+    }
+
+    return protocols[i].text;
+}
+
+
+/* Entries that are always there, if only empty. */
+
+static void
+ngx_http_wsgi_require(ngx_http_wsgi_build_t *b)
+{
+    ngx_uint_t  i;
+
+    static const ngx_http_wsgi_var_e  required[] = {
+        NGX_HTTP_WSGI_SCRIPT_NAME,
+        NGX_HTTP_WSGI_PATH_INFO,
+        NGX_HTTP_WSGI_QUERY_STRING,
+        NGX_HTTP_WSGI_REQUEST_URI,
+        NGX_HTTP_WSGI_RAW_URI,
+        NGX_HTTP_WSGI_REMOTE_ADDR
+    };
+
+    for (i = 0; i < sizeof(required) / sizeof(required[0]); i++) {
+
+        if (b->values[required[i]].data == NULL) {
+            ngx_str_set(&b->values[required[i]], "");
+        }
+    }
 }
 
 
@@ -374,7 +455,7 @@ ngx_http_wsgi_fill_vars(ngx_http_wsgi_build_t *b, nwsgi_block_t *block,
         p = ngx_http_wsgi_put(block, &v->value, p, &b->values[i]);
     }
 
-    /* these are always there */
+    /* these are always there, see ngx_http_wsgi_require() */
 
     block->method = values[NGX_HTTP_WSGI_REQUEST_METHOD]->value;
     block->uri = values[NGX_HTTP_WSGI_REQUEST_URI]->value;

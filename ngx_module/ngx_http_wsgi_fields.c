@@ -54,9 +54,17 @@ ngx_http_wsgi_collect_host(ngx_http_wsgi_build_t *b)
         return;
     }
 
+    /* there is none, or it is empty, or nginx could not parse so far */
+
+    if (r->main->host_end <= r->main->host_start
+        || r->request_line.len == 0)
+    {
+        return;
+    }
+
     host = &b->values[NGX_HTTP_WSGI_HTTP_HOST];
 
-    if (r->main->host_start && r->http_version < NGX_HTTP_VERSION_20) {
+    if (r->http_version < NGX_HTTP_VERSION_20) {
         host->data = r->main->host_start;
         last = r->request_line.data + r->request_line.len;
 
@@ -68,7 +76,7 @@ ngx_http_wsgi_collect_host(ngx_http_wsgi_build_t *b)
 
         host->len = p - host->data;
 
-    } else if (r->headers_in.host == NULL && r->main->host_start) {
+    } else if (r->headers_in.host == NULL) {
         host->data = r->main->host_start;
         host->len = r->main->host_end - r->main->host_start;
     }

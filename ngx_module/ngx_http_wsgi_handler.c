@@ -28,18 +28,12 @@
 #include "ngx_http_wsgi_zone.h"
 
 
-/* connections that are known to be closed on exec(), a power of two */
-
-#define NGX_HTTP_WSGI_MARKED  1024
-
-
-static void ngx_http_wsgi_mark_connection(ngx_connection_t *c);
 static ngx_int_t ngx_http_wsgi_check_process(ngx_http_request_t *r,
     ngx_http_wsgi_app_t *app);
 static ngx_uint_t ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
     ngx_http_wsgi_loc_conf_t *wlcf);
 static void ngx_http_wsgi_cut(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx);
-static ngx_int_t ngx_http_wsgi_reset(ngx_http_request_t *r);
+static void ngx_http_wsgi_end(ngx_http_wsgi_ctx_t *ctx, ngx_int_t rc);
 static void ngx_http_wsgi_cleanup(void *data);
 
 
@@ -166,7 +160,11 @@ ngx_http_wsgi_check_process(ngx_http_request_t *r, ngx_http_wsgi_app_t *app)
 }
 
 
-/* Does the application start before the body has arrived? */
+/*
+ * Does the application start before the body has arrived?  Not if somebody has
+ * read of it before, or throws it away: a request gets here by error_page and
+ * X-Accel-Redirect, too.
+ */
 
 static ngx_uint_t
 ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
@@ -175,6 +173,7 @@ ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
     return !wlcf->request_buffering
            && r == r->main
            && r->request_body == NULL
+           && !r->discard_body
            && !r->request_body_in_file_only
            && (r->headers_in.content_length_n > 0 || r->headers_in.chunked);
 }
@@ -219,84 +218,11 @@ ngx_http_wsgi_run(ngx_http_request_t *r)
 }
 
 
-/*
- * A program that the application starts, and for which Python closes nothing,
- * must not keep the client's connection open.  nginx's accept() leaves that to
- * chance; once for each connection is enough, or nearly once.
- */
-
-static void
-ngx_http_wsgi_mark_connection(ngx_connection_t *c)
-{
-    ngx_atomic_uint_t         *marked;
-
-    static ngx_atomic_uint_t   numbers[NGX_HTTP_WSGI_MARKED];
-
-    marked = &numbers[c->number & (NGX_HTTP_WSGI_MARKED - 1)];
-
-    if (*marked != c->number) {
-        *marked = c->number;
-
-        (void) fcntl(c->fd, F_SETFD, FD_CLOEXEC);
-    }
-}
-
-
-/*
- * While Python computes nginx's own handler waits for the client to go: it
- * knows all protocols, logs, and finalizes the request with 499.
- */
-
-ngx_int_t
-ngx_http_wsgi_watch_client(ngx_http_request_t *r)
-{
-    ngx_event_t               *rev;
-    ngx_http_wsgi_ctx_t       *ctx;
-    ngx_http_wsgi_loc_conf_t  *wlcf;
-
-    ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
-
-    if (!ctx->head_sent) {
-        r->write_event_handler = ngx_http_request_empty_handler;
-    }
-
-    /* the handler that throws the body away does the same */
-
-    if (r->discard_body) {
-        return NGX_OK;
-    }
-
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wsgi_module);
-
-    if (wlcf->ignore_client_abort || r->post_action) {
-        r->read_event_handler = ngx_http_block_reading;
-        return NGX_OK;
-    }
-
-    r->read_event_handler = ngx_http_test_reading;
-
-    rev = r->connection->read;
-
-    /* what came before might be the end */
-
-    if (rev->ready) {
-        ngx_post_event(rev, &ngx_posted_events);
-        return NGX_OK;
-    }
-
-    return ngx_handle_read_event(rev, 0);
-}
-
-
 void
 ngx_http_wsgi_leave(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
 {
     ngx_http_wsgi_detach(ctx);
-
-    if (!r->discard_body) {
-        r->read_event_handler = ngx_http_block_reading;
-    }
-
+    ngx_http_wsgi_unwatch_client(r);
     ngx_http_wsgi_forget_body(r, ctx);
 }
 
@@ -307,6 +233,14 @@ ngx_http_wsgi_finalize(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
 {
     ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->connection->log, 0,
                    "finalize wsgi request: %i", rc);
+
+    /* the body, the handlers and the log's action are somebody else's, then */
+
+    if (ngx_http_wsgi_is_lost(ctx)) {
+        ngx_http_wsgi_detach(ctx);
+        ngx_http_wsgi_end(ctx, rc);
+        return;
+    }
 
     ngx_http_wsgi_leave(r, ctx);
 
@@ -331,7 +265,12 @@ ngx_http_wsgi_finalize(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
 }
 
 
-/* The head is out, the rest will not come, and the client has to notice. */
+/*
+ * The head is out, the rest will not come.  The client gets what there is, and
+ * has to notice: by a last chunk that is missing, by fewer bytes than promised,
+ * by a stream that nginx resets, or by TLS that ends without close_notify.
+ * Plain HTTP/1.0 without a length has nothing to say it with (RFC 9112, 8).
+ */
 
 static void
 ngx_http_wsgi_cut(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
@@ -347,52 +286,36 @@ ngx_http_wsgi_cut(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
 
     r->keepalive = 0;
 
-    if (r != r->main || ngx_http_wsgi_reset(r) == NGX_OK) {
+    if (r != r->main) {
         ngx_http_finalize_request(r, NGX_ERROR);
         return;
     }
 
-    /* no last chunk, or fewer bytes than promised, or a stream that is reset */
+#if (NGX_HTTP_SSL)
+
+    if (r->connection->ssl && r->http_version <= NGX_HTTP_VERSION_11) {
+        r->connection->ssl->no_send_shutdown = 1;
+    }
+
+#endif
 
     rc = ngx_http_wsgi_pass_on(ctx);
 
     if (rc != NGX_ERROR) {
-        rc = ngx_http_send_special(r, NGX_HTTP_FLUSH);
+        rc = ngx_http_wsgi_filtered(ctx, ngx_http_send_special(r,
+                                                            NGX_HTTP_FLUSH));
     }
 
-    ngx_http_finalize_request(r, rc);
+    ngx_http_wsgi_end(ctx, rc);
 }
 
 
-/*
- * When the end of the connection is the end of the response, as in HTTP/1.0,
- * only a reset tells that it is not complete.  HTTP/2 and HTTP/3 need no help:
- * nginx resets a stream whose response has not ended.
- */
+/* A filter's own response, in place of the application's, is still to send. */
 
-static ngx_int_t
-ngx_http_wsgi_reset(ngx_http_request_t *r)
+static void
+ngx_http_wsgi_end(ngx_http_wsgi_ctx_t *ctx, ngx_int_t rc)
 {
-    struct linger  linger;
-
-    if (r->http_version > NGX_HTTP_VERSION_11
-        || r->chunked
-        || r->headers_out.content_length_n != -1)
-    {
-        return NGX_DECLINED;
-    }
-
-    linger.l_onoff = 1;
-    linger.l_linger = 0;
-
-    if (setsockopt(r->connection->fd, SOL_SOCKET, SO_LINGER,
-                   (const void *) &linger, sizeof(struct linger)) == -1)
-    {
-        ngx_log_error(NGX_LOG_ALERT, r->connection->log, ngx_socket_errno,
-                      "setsockopt(SO_LINGER) failed");
-    }
-
-    return NGX_OK;
+    ngx_http_finalize_request(ctx->request, ctx->replaced ? NGX_AGAIN : rc);
 }
 
 

@@ -94,7 +94,7 @@ ngx_http_wsgi_send_hints(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
         rc = ngx_http_wsgi_set_hints(r, m);
 
         if (rc == NGX_OK) {
-            rc = ngx_http_send_early_hints(r);
+            rc = ngx_http_wsgi_filtered(ctx, ngx_http_send_early_hints(r));
         }
 
         r->headers_out.headers = headers;
@@ -165,6 +165,10 @@ ngx_http_wsgi_hints_writer(ngx_http_request_t *r)
     ngx_http_wsgi_ctx_t  *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
+
+    if (ctx == NULL || ctx->job == NULL) {
+        return;
+    }
 
     if (ngx_http_write_filter(r, NULL) == NGX_ERROR
         || ngx_handle_write_event(r->connection->write, 0) != NGX_OK)

@@ -170,7 +170,8 @@ ngx_int_t ngx_http_wsgi_submit(ngx_http_wsgi_ctx_t *ctx);
 
 /*
  * Has nginx made something else of the request, whose job has not been let go?
- * So it does for "post_action" when the client has gone.
+ * So it does for "post_action" when the client has gone, and a filter that
+ * answers by itself.
  */
 ngx_uint_t ngx_http_wsgi_is_lost(ngx_http_wsgi_ctx_t *ctx);
 

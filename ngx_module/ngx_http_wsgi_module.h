@@ -21,6 +21,7 @@
  *                 each other: _job.c, _orphan.c, _host.c, _mailbox.c, _fork.c
  *   _handler.c    the life of a request
  *   _access.c     wsgi_access: the same in the access phase
+ *   _client.c     notices that the client goes while its request waits
  *   _body.c       the body of "wsgi_request_buffering off"
  *   _block.c      request -> block: _environ.c and _address.c collect the CGI
  *                 variables, _fields.c the header fields
@@ -100,6 +101,7 @@ struct ngx_http_wsgi_ctx_s {
     unsigned                        access:1;          /* of wsgi_access */
     unsigned                        unlisted:1;        /* no flight was free */
     unsigned                        head_sent:1;
+    unsigned                        replaced:1;        /* by a filter's own */
     unsigned                        taken:1;           /* not in the queue */
     unsigned                        streamed:1;        /* see _body.c */
     unsigned                        body_started:1;
@@ -233,8 +235,20 @@ void ngx_http_wsgi_leave(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx);
 void ngx_http_wsgi_free_ctx(void *data);
 
 
-/* While Python computes: notices that the client goes.  NGX_OK, NGX_ERROR. */
+
+/* _client.c */
+
+/* Programs that the application starts do not get this connection. */
+void ngx_http_wsgi_mark_connection(ngx_connection_t *c);
+
+/*
+ * While the request waits for Python: notices that the client goes, whatever
+ * becomes of the body meanwhile.  NGX_OK, NGX_ERROR.
+ */
 ngx_int_t ngx_http_wsgi_watch_client(ngx_http_request_t *r);
+
+/* Somebody else has the request now: the handler is nginx's again. */
+void ngx_http_wsgi_unwatch_client(ngx_http_request_t *r);
 
 
 /* _body.c: "wsgi_request_buffering off" */
@@ -296,6 +310,15 @@ ngx_http_wsgi_job_t *ngx_http_wsgi_create_block(ngx_http_request_t *r);
 
 /* A message of send() has come for this request. */
 void ngx_http_wsgi_send(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m);
+
+/*
+ * To be asked after every call into nginx's filters, with what they returned,
+ * before anything else is done for the request.  A filter may have answered
+ * instead of the application, as for "If-Match" or an image that is none: see
+ * ngx_http_filter_finalize_request().  Then the request is on another way, and
+ * this is NGX_ERROR, for ngx_http_wsgi_finalize(); else it is "rc".
+ */
+ngx_int_t ngx_http_wsgi_filtered(ngx_http_wsgi_ctx_t *ctx, ngx_int_t rc);
 
 /* r->write_event_handler while the response is under way. */
 void ngx_http_wsgi_write_handler(ngx_http_request_t *r);

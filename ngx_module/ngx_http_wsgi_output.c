@@ -90,7 +90,7 @@ ngx_http_wsgi_output(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
         return rc;
     }
 
-    return ngx_http_send_special(r, special);
+    return ngx_http_wsgi_filtered(ctx, ngx_http_send_special(r, special));
 }
 
 
@@ -106,7 +106,9 @@ ngx_http_wsgi_continue_output(ngx_http_wsgi_ctx_t *ctx)
     if (ctx->busy || r->buffered || r->postponed
         || (r == r->main && c->buffered))
     {
-        if (ngx_http_output_filter(r, NULL) == NGX_ERROR) {
+        if (ngx_http_wsgi_filtered(ctx, ngx_http_output_filter(r, NULL))
+            == NGX_ERROR)
+        {
             return NGX_ERROR;
         }
 
@@ -238,7 +240,7 @@ ngx_http_wsgi_pass_on(ngx_http_wsgi_ctx_t *ctx)
         return NGX_OK;
     }
 
-    rc = ngx_http_output_filter(r, out);
+    rc = ngx_http_wsgi_filtered(ctx, ngx_http_output_filter(r, out));
 
     for (cl = out; cl; cl = next) {
         next = cl->next;

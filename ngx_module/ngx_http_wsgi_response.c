@@ -120,7 +120,7 @@ ngx_http_wsgi_send_head(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 
     (void) ngx_http_wsgi_drain_handler(r);
 
-    rc = ngx_http_send_header(r);
+    rc = ngx_http_wsgi_filtered(ctx, ngx_http_send_header(r));
 
     if (rc == NGX_ERROR || rc > NGX_OK) {
         return rc;
@@ -141,6 +141,19 @@ ngx_http_wsgi_send_head(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
     }
 
     return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_wsgi_filtered(ngx_http_wsgi_ctx_t *ctx, ngx_int_t rc)
+{
+    if (rc == NGX_ERROR || !ngx_http_wsgi_is_lost(ctx)) {
+        return rc;
+    }
+
+    ctx->replaced = 1;
+
+    return NGX_ERROR;
 }
 
 
@@ -188,6 +201,10 @@ ngx_http_wsgi_write_handler(ngx_http_request_t *r)
     wev = c->write;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_wsgi_module);
+
+    if (ctx == NULL || ctx->job == NULL) {
+        return;
+    }
 
     if (wev->timedout) {
         c->timedout = 1;
