@@ -33,7 +33,7 @@ static void ngx_http_wsgi_read_handler(ngx_http_request_t *r);
 static void ngx_http_wsgi_read_on(ngx_http_request_t *r,
     ngx_http_wsgi_ctx_t *ctx);
 static ngx_int_t ngx_http_wsgi_put_pieces(ngx_http_request_t *r,
-    ngx_http_wsgi_job_t *job);
+    ngx_http_wsgi_job_t *job, size_t *put);
 static void ngx_http_wsgi_pause(ngx_http_request_t *r,
     ngx_http_wsgi_ctx_t *ctx);
 
@@ -226,11 +226,17 @@ ngx_http_wsgi_read_handler(ngx_http_request_t *r)
 }
 
 
-/* As much as there is room for: as ngx_http_upstream_send_request_body(). */
+/*
+ * As much as there is room for: as ngx_http_upstream_send_request_body().
+ * nginx says that it will go on later also when its own buffers are full, which
+ * are free again when they have been copied: what is left in the socket then,
+ * the end of the connection included, has had its event.
+ */
 
 static void
 ngx_http_wsgi_read_on(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
 {
+    size_t                   size;
     ngx_int_t                rc;
     ngx_http_wsgi_stream_t  *stream;
 
@@ -238,28 +244,20 @@ ngx_http_wsgi_read_on(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
 
     for (rc = NGX_OK; /* void */ ; /* void */ ) {
 
-        if (ngx_http_wsgi_put_pieces(r, ctx->job) != NGX_OK) {
+        if (ngx_http_wsgi_put_pieces(r, ctx->job, &size) != NGX_OK) {
             ngx_http_wsgi_finalize(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
-            return;
-        }
-
-        if (!r->reading_body) {
-            if (ngx_http_wsgi_watch_client(r) != NGX_OK) {
-                ngx_http_wsgi_finalize(r, ctx, NGX_HTTP_INTERNAL_SERVER_ERROR);
-            }
-
-            return;
-        }
-
-        if (rc == NGX_AGAIN) {
-            r->read_event_handler = ngx_http_wsgi_read_handler;
             return;
         }
 
         /* another thread only takes from it */
 
-        if (stream->size >= stream->limit) {
+        if (!r->reading_body || stream->size >= stream->limit) {
             ngx_http_wsgi_pause(r, ctx);
+            return;
+        }
+
+        if (rc == NGX_AGAIN && (size == 0 || !r->connection->read->ready)) {
+            r->read_event_handler = ngx_http_wsgi_read_handler;
             return;
         }
 
@@ -273,10 +271,11 @@ ngx_http_wsgi_read_on(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)
 }
 
 
-/* Copies what nginx has read, which makes nginx's buffers free again. */
+/* Copies what nginx has read, which makes nginx's buffers free again: "put". */
 
 static ngx_int_t
-ngx_http_wsgi_put_pieces(ngx_http_request_t *r, ngx_http_wsgi_job_t *job)
+ngx_http_wsgi_put_pieces(ngx_http_request_t *r, ngx_http_wsgi_job_t *job,
+    size_t *put)
 {
     size_t                   size;
     ngx_buf_t               *b;
@@ -285,6 +284,7 @@ ngx_http_wsgi_put_pieces(ngx_http_request_t *r, ngx_http_wsgi_job_t *job)
     ngx_http_wsgi_stream_t  *stream;
 
     stream = &job->stream;
+    *put = 0;
 
     cl = r->request_body->bufs;
     r->request_body->bufs = NULL;
@@ -308,6 +308,7 @@ ngx_http_wsgi_put_pieces(ngx_http_request_t *r, ngx_http_wsgi_job_t *job)
             *stream->last = piece;
             stream->last = &piece->next;
             stream->size += size;
+            *put += size;
 
         } else if (size) {
             break;
@@ -326,7 +327,10 @@ ngx_http_wsgi_put_pieces(ngx_http_request_t *r, ngx_http_wsgi_job_t *job)
 }
 
 
-/* Until the application asks for more; meanwhile the client has time. */
+/*
+ * All is here, or enough until the application asks for more: meanwhile the
+ * client has time.
+ */
 
 static void
 ngx_http_wsgi_pause(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx)

@@ -22,6 +22,7 @@
 #define NGX_HTTP_WSGI_MARKED  1024
 
 
+static void ngx_http_wsgi_discard_begin(ngx_http_request_t *r);
 static void ngx_http_wsgi_discard_handler(ngx_http_request_t *r);
 
 
@@ -63,7 +64,14 @@ ngx_http_wsgi_watch_client(ngx_http_request_t *r)
 
     if (r->discard_body) {
         r->read_event_handler = ngx_http_wsgi_discard_handler;
-        return NGX_OK;
+
+        if (ctx->head_sent) {
+            return NGX_OK;
+        }
+
+        r->write_event_handler = ngx_http_wsgi_discard_begin;
+
+        return ngx_http_post_request(r, NULL);
     }
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wsgi_module);
@@ -77,9 +85,16 @@ ngx_http_wsgi_watch_client(ngx_http_request_t *r)
 
     rev = r->connection->read;
 
-    /* what came before might be the end */
+    /*
+     * What came before might be the end, and who has read the body might have
+     * read it, too: no event will tell of it again.
+     */
 
-    if (rev->ready) {
+    if (rev->eof || rev->error) {
+        rev->pending_eof = 1;
+    }
+
+    if (rev->ready || rev->pending_eof) {
         ngx_post_event(rev, &ngx_posted_events);
         return NGX_OK;
     }
@@ -94,6 +109,34 @@ ngx_http_wsgi_unwatch_client(ngx_http_request_t *r)
     r->read_event_handler = r->discard_body
                                 ? ngx_http_discarded_request_body_handler
                                 : ngx_http_block_reading;
+}
+
+
+/*
+ * When a content handler says that it will go on later, and a body is being
+ * thrown away, nginx believes that the response is out: it takes the handler
+ * back, and gives the client lingering_timeout to send the rest.
+ */
+
+static void
+ngx_http_wsgi_discard_begin(ngx_http_request_t *r)
+{
+    ngx_event_t  *rev;
+
+    r->write_event_handler = ngx_http_request_empty_handler;
+
+    if (!r->discard_body) {
+        return;
+    }
+
+    r->read_event_handler = ngx_http_wsgi_discard_handler;
+    r->lingering_time = 0;
+
+    rev = r->connection->read;
+
+    if (rev->timer_set) {
+        ngx_del_timer(rev);
+    }
 }
 
 
