@@ -7,7 +7,9 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"net/url"
+	"os/exec"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -81,8 +83,9 @@ func TestFailsAfterHeaders(t *testing.T) {
 	}
 }
 
-// HTTP/1.0 has only the end of the connection to tell that a body is
-// complete: it has to be a reset, or a Content-Length that is not met.
+// With a Content-Length that is not met HTTP/1.0 can tell, too.  Without one it
+// cannot (RFC 9112, 8): then the client has all that the application gave, as
+// a reset would throw away what is still on its way.
 func TestFailsAfterHeadersHTTP10(t *testing.T) {
 	t.Parallel()
 	n := start(t, kitchen)
@@ -93,10 +96,63 @@ func TestFailsAfterHeadersHTTP10(t *testing.T) {
 	assert.True(t, r.cut())
 
 	w = n.dial(t)
-	w.send("GET /failing/late HTTP/1.0\n\n")
-	r = w.reply("GET")
+	require.NoError(t, w.Conn.(*net.TCPConn).SetReadBuffer(65536))
+	w.send("GET /failing/late_big HTTP/1.0\n\n")
+	r = w.head()
+	n.waitLog(`after a megabyte`)
+	w.body(r, "GET")
 	assert.Equal(t, byClose, r.Framing)
-	assert.Error(t, r.Err, "a clean end, as if all were there")
+	assert.NoError(t, r.Err)
+	assert.Len(t, r.Body, 1<<20)
+}
+
+// The same behind a front that asks as HTTP/1.0, nginx's default for long.
+func TestFailsAfterHeadersHTTP10Front(t *testing.T) {
+	t.Parallel()
+	back := start(t, backend)
+	front := start(t, `
+    server {
+        listen {{.Addr}};
+        location / { proxy_http_version 1.0; proxy_pass http://unix:`+back.Sock+`; }
+        location /tcp/ { proxy_http_version 1.0; proxy_pass http://`+back.Addr+`/; }
+    }`, withoutModule())
+	for _, prefix := range []string{"", "/tcp"} {
+		assert.Len(t, front.text(t, prefix+"/failing/late_big"), 1<<20)
+	}
+}
+
+// askTLS prints how many bytes of a response came, and how it ended.  Clients
+// may take a missing close_notify for an end all the same; this one does not.
+const askTLS = `
+import socket, ssl, sys
+context = ssl._create_unverified_context()
+context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+host, port, target = sys.argv[1:]
+client = context.wrap_socket(socket.create_connection((host, port)), suppress_ragged_eofs=False)
+client.sendall(f"GET {target} HTTP/1.0\r\n\r\n".encode())
+body = b""
+try:
+    while data := client.recv(65536):
+        body += data
+    end = "end"
+except ssl.SSLError:
+    end = "cut"
+print(len(body.partition(b"\r\n\r\n")[2]), end)
+`
+
+// TLS has a way to say that no more is to come: it is left out.
+func TestFailsAfterHeadersTLS(t *testing.T) {
+	t.Parallel()
+	n, _ := startHTTP2(t)
+	for target, want := range map[string]string{
+		"/failing/late_big": "1048576 cut", "/failing/late": "6 cut", "/response/write": "13 end",
+	} {
+		host, port, err := net.SplitHostPort(n.Addr2)
+		require.NoError(t, err)
+		out, err := exec.Command(the.python, "-c", askTLS, host, port, target).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		assert.Equal(t, want+"\n", string(out), target)
+	}
 }
 
 // The error pages of nginx are to be had for what the application fails at,

@@ -32,6 +32,13 @@ def late_length(environ, start_response):
     raise ValueError("after the first chunk")
 
 
+def late_big(environ, start_response):
+    start_response("200 OK", [TEXT])
+    for _ in range(16):
+        yield b"x" * 65536
+    raise ValueError("after a megabyte")
+
+
 def no_start(environ, start_response):
     return [b"orphan"]
 
