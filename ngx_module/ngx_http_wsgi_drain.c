@@ -9,6 +9,9 @@
  * server closes is lost, and a front may not send a POST again.  Then it lets
  * nginx's own graceful shutdown go on.  worker_shutdown_timeout bounds it all.
  *
+ * Clients of HTTP/2 and HTTP/3 are told at once, by GOAWAY: it names the last
+ * request that will be answered, so that they know which ones to send again.
+ *
  * The same when all workers quit, for a shorter while: a front may have other
  * servers, or another binary has taken over the listening sockets.
  *
@@ -32,6 +35,9 @@
 #define NGX_HTTP_WSGI_DRAIN_LONG  100
 
 
+static void ngx_http_wsgi_drain_goaway(ngx_cycle_t *cycle);
+static void ngx_http_wsgi_drain_stream(ngx_http_request_t *r);
+static ngx_uint_t ngx_http_wsgi_drain_is_client(ngx_connection_t *c);
 static ngx_uint_t ngx_http_wsgi_drain_alone(ngx_http_wsgi_life_t *life);
 
 
@@ -61,9 +67,34 @@ ngx_http_wsgi_drain_handler(ngx_http_request_t *r)
 
     if (ngx_http_wsgi_life.draining || ngx_http_wsgi_life.held) {
         r->keepalive = 0;
+
+        ngx_http_wsgi_drain_stream(r);
     }
 
     return NGX_DECLINED;
+}
+
+
+/* nginx itself sends GOAWAY, and it alone knows which request is the last. */
+
+static void
+ngx_http_wsgi_drain_stream(ngx_http_request_t *r)
+{
+#if (NGX_HTTP_V2)
+
+    ngx_connection_t  *c;
+
+    if (r->stream == NULL || r->stream->connection->goaway) {
+        return;
+    }
+
+    c = r->stream->connection->connection;
+
+    c->close = 1;
+
+    ngx_post_event(c->read, &ngx_posted_events);
+
+#endif
 }
 
 
@@ -95,11 +126,63 @@ ngx_http_wsgi_drain_begin(ngx_http_wsgi_life_t *life)
 
     ngx_log_error(NGX_LOG_INFO, life->cycle->log, 0, "wsgi: draining");
 
+    ngx_http_wsgi_drain_goaway(life->cycle);
+
     /* the new workers have them all */
 
     if (life->holding) {
         ngx_close_listening_sockets(life->cycle);
     }
+}
+
+
+/*
+ * As ngx_close_idle_connections() does when nginx exits.  Of those that are
+ * "idle", which HTTP/2 and QUIC are with their requests, too, only HTTP/1 has
+ * no such frame.  QUIC asks whether nginx exits, and else ends the connection
+ * with its requests.
+ */
+
+static void
+ngx_http_wsgi_drain_goaway(ngx_cycle_t *cycle)
+{
+    ngx_uint_t         i;
+    ngx_connection_t  *c;
+
+    c = cycle->connections;
+
+    for (i = 0; i < cycle->connection_n; i++) {
+
+        if (!ngx_http_wsgi_drain_is_client(&c[i])
+            || !c[i].idle
+            || c[i].log->action == NULL
+            || ngx_strcmp(c[i].log->action, "keepalive") == 0)
+        {
+            continue;
+        }
+
+        c[i].close = 1;
+
+        ngx_exiting = (c[i].type == SOCK_DGRAM);
+
+        c[i].read->handler(c[i].read);
+
+        ngx_exiting = 0;
+    }
+}
+
+
+/* As ngx_worker_process_exit() tells them from other connections. */
+
+static ngx_uint_t
+ngx_http_wsgi_drain_is_client(ngx_connection_t *c)
+{
+    return c->fd != (ngx_socket_t) -1
+           && c->read
+           && !c->read->accept
+           && !c->read->channel
+           && !c->read->resolver
+           && c->listening;
 }
 
 
@@ -131,15 +214,7 @@ ngx_http_wsgi_drain_busy(ngx_http_wsgi_life_t *life)
 
     for (i = 0; i < life->cycle->connection_n; i++) {
 
-        /* as ngx_worker_process_exit() does */
-
-        if (c[i].fd == (ngx_socket_t) -1
-            || c[i].read == NULL
-            || c[i].read->accept
-            || c[i].read->channel
-            || c[i].read->resolver
-            || c[i].listening == NULL)
-        {
+        if (!ngx_http_wsgi_drain_is_client(&c[i])) {
             continue;
         }
 

@@ -88,6 +88,9 @@ struct ngx_http_wsgi_ctx_s {
 
     off_t                           length;            /* promised, or -1 */
     off_t                           sent;              /* bytes of body */
+    off_t                           client_sent;       /* by the connection,
+                                                          when its timer was
+                                                          set */
 
     ngx_uint_t                      status;            /* 0: no answer yet */
     uint64_t                        submitted;         /* msec */

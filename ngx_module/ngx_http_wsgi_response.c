@@ -253,8 +253,15 @@ ngx_http_wsgi_await_client(ngx_http_wsgi_ctx_t *ctx)
         return NGX_OK;
     }
 
+    /* between two writes to the client, however many messages come meanwhile */
+
     if (wev->active && !wev->ready) {
-        ngx_add_timer(wev, clcf->send_timeout);
+
+        if (!wev->timer_set || ctx->client_sent != r->connection->sent) {
+            ctx->client_sent = r->connection->sent;
+
+            ngx_add_timer(wev, clcf->send_timeout);
+        }
 
     } else if (wev->timer_set) {
         ngx_del_timer(wev);

@@ -3,6 +3,7 @@
 """The order of things: start_response, write, exc_info, chunks."""
 
 import sys
+import time
 
 from .common import TEXT, note, query, reply, rest, wait_for
 
@@ -150,6 +151,18 @@ def big(environ, start_response):
     chunk = b"x" * int(args["size"])
     for _ in range(int(args["count"])):
         yield chunk
+
+
+def drips(environ, start_response):
+    """Without an end, and slowly."""
+    start_response("200 OK", [TEXT])
+    name = rest(environ)
+    try:
+        while True:
+            yield b"x" * 65536
+            time.sleep(0.01)
+    finally:
+        note(name, "closed")
 
 
 def counted(environ, start_response):
