@@ -76,7 +76,7 @@ var unparsed = map[string]struct{ method, uri, protocol string }{
 	"GET http://b HTTP/9.1\r\nHost: a\r\n\r\n":                                   {"GET", "", "HTTP/1.0"},
 	"GET http:// HTTP/1.1\r\nHost: a\r\n\r\n":                                    {},
 	"GET * HTTP/1.1\r\nHost: a\r\n\r\n":                                          {"GET", "", "HTTP/1.0"},
-	"CONNECT b:80 HTTP/1.1\r\nHost: a\r\n\r\n":                                   {"GET", "", "HTTP/1.0"},
+	"CONNECT b:80 HTTP/1.1\r\nHost: a\r\n\r\n":                                   {},
 	"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n":                                        {"GET", "/", "HTTP/1.1"},
 	"GET / HTTP/1.1\r\n\r\n":                                                     {"GET", "/", "HTTP/1.1"},
 	"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n":                               {"GET", "/", "HTTP/1.1"},
