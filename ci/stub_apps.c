@@ -135,14 +135,11 @@ stub_environ(nwsgi_job_t *job, uint64_t n)
     for (i = 0; i < block->nvars; i++) {
         var = &block->vars[i];
 
-        p += sprintf(p, "%.*s=%.*s%s\n",
+        p += sprintf(p, "%.*s=%.*s\n",
                      (int) var->name.len,
                      (const char *) nwsgi_data(block, var->name),
                      (int) var->value.len,
-                     (const char *) nwsgi_data(block, var->value),
-                     var->hash == nwsgi_hash(nwsgi_data(block, var->name),
-                                             var->name.len)
-                     ? "" : " (wrong hash)");
+                     (const char *) nwsgi_data(block, var->value));
     }
 
     rc = stub_whole(job, text, (size_t) (p - text));

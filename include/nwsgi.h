@@ -30,7 +30,7 @@
 
 
 /* Raised whenever a struct or a contract below changes its meaning. */
-#define NWSGI_ABI  10
+#define NWSGI_ABI  11
 
 /*
  * The library carries this text, followed by the decimal ABI number and a NUL,
@@ -77,8 +77,13 @@ typedef struct {
 
 /*
  * One environ entry with a str value (bytes decoded as latin-1, PEP 3333
- * "Unicode Issues").  "hash" is nwsgi_hash() of the name.  Entries are applied
- * in their order, a later one replaces an earlier one of the same name.
+ * "Unicode Issues").  Entries are applied in their order, a later one replaces
+ * an earlier one of the same name.
+ *
+ * "hash" is for the runtime's cache of names.  The host keys it with a secret
+ * of the process, so that clients cannot choose names that fall together.  As a
+ * rule entries of one name have the same hash in all blocks of a process, and
+ * others another; neither is promised, so names have to be compared.
  */
 
 typedef struct {
@@ -113,23 +118,6 @@ typedef struct {
     uint32_t         nvars;
     nwsgi_var_t      vars[];           /* the text follows the last one */
 } nwsgi_block_t;
-
-
-/*
- * nwsgi_hash: FNV-1a, 32 bits.  Keys the runtime's cache of interned names.
- */
-
-static inline uint32_t
-nwsgi_hash(const uint8_t *p, size_t len)
-{
-    uint32_t  h = 2166136261u;
-
-    while (len--) {
-        h = (h ^ *p++) * 16777619u;
-    }
-
-    return h;
-}
 
 
 static inline const uint8_t *

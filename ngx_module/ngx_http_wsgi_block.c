@@ -261,6 +261,11 @@ ngx_http_wsgi_fill_params(ngx_http_wsgi_build_t *b, nwsgi_block_t *block,
         p = ngx_http_wsgi_put(block, &var->name, p, &param[i].name);
         p = ngx_http_wsgi_put(block, &var->value, p, &b->params[i]);
 
+        if (param[i].hash == 0) {
+            param[i].hash = ngx_http_wsgi_hash(param[i].name.data,
+                                               param[i].name.len);
+        }
+
         var->hash = param[i].hash;
         var++;
     }

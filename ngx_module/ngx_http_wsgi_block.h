@@ -99,6 +99,13 @@ void ngx_http_wsgi_collect_client(ngx_http_wsgi_build_t *b);
 /* A number as text, at the end of "buf", which has NGX_OFF_T_LEN bytes. */
 void ngx_http_wsgi_number(ngx_str_t *s, u_char *buf, uint64_t n);
 
+/*
+ * The hash of a name for nwsgi_var_t, the same for as long as the worker lives.
+ * What it is of need not be spelled as the entry is, if entries of one name all
+ * have it of the same.
+ */
+uint32_t ngx_http_wsgi_hash(u_char *p, size_t len);
+
 /* HTTP_HOST, if it is not what the field "Host" says. */
 void ngx_http_wsgi_collect_host(ngx_http_wsgi_build_t *b);
 

@@ -363,7 +363,7 @@ ngx_http_wsgi_set_param(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     param->name = value[1];
-    param->hash = nwsgi_hash(value[1].data, value[1].len);
+    param->hash = 0;
     param->skip_empty = (cf->args->nelts == 4);
 
     ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));

@@ -54,7 +54,8 @@ typedef struct {
 
 typedef struct {
     ngx_str_t                       name;
-    uint32_t                        hash;
+    uint32_t                        hash;              /* made by the worker at
+                                                          its first use; or 0 */
     ngx_uint_t                      skip_empty;        /* if_not_empty */
     ngx_http_complex_value_t        value;
 } ngx_http_wsgi_param_t;

@@ -125,7 +125,7 @@ ngx_http_wsgi_init_names(void)
 
         var->name.off = p - ngx_http_wsgi_names;
         var->name.len = last - p;
-        var->hash = nwsgi_hash(p, last - p);
+        var->hash = ngx_http_wsgi_hash(p, last - p);
 
         p = last + 1;
     }

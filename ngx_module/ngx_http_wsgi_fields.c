@@ -19,16 +19,30 @@
 #include "ngx_http_wsgi_block.h"
 
 
+/* that many need no memory of the request's pool */
+
 #define NGX_HTTP_WSGI_BUCKETS  64
 
+/*
+ * How many names may be compared for one field, on the average.  It is about
+ * one; more would take a client who knows the worker's key.
+ */
 
-static void ngx_http_wsgi_collect_field(ngx_http_wsgi_build_t *b,
-    ngx_table_elt_t *h, ngx_http_wsgi_field_t **buckets);
+#define NGX_HTTP_WSGI_STEPS  8
+
+
+static void ngx_http_wsgi_take_field(ngx_http_wsgi_build_t *b,
+    ngx_table_elt_t *h);
 static ngx_uint_t ngx_http_wsgi_skip_field(ngx_http_wsgi_build_t *b,
     ngx_table_elt_t *h);
-static ngx_int_t ngx_http_wsgi_hash_field(ngx_table_elt_t *h, uint32_t *hash);
-static ngx_http_wsgi_field_t *ngx_http_wsgi_find_field(
-    ngx_http_wsgi_field_t *bucket, ngx_http_wsgi_field_t *f);
+static ngx_int_t ngx_http_wsgi_join_fields(ngx_http_wsgi_build_t *b);
+static ngx_int_t ngx_http_wsgi_join_sorted(ngx_http_wsgi_build_t *b);
+static int ngx_libc_cdecl ngx_http_wsgi_compare_fields(const void *one,
+    const void *two);
+static ngx_uint_t ngx_http_wsgi_same_name(ngx_http_wsgi_field_t *one,
+    ngx_http_wsgi_field_t *two);
+static void ngx_http_wsgi_repeat_field(ngx_http_wsgi_field_t *first,
+    ngx_http_wsgi_field_t *f);
 static u_char *ngx_http_wsgi_put_name(nwsgi_block_t *block, nwsgi_str_t *s,
     u_char *p, ngx_str_t *name);
 static ngx_uint_t ngx_http_wsgi_is_cookie(ngx_table_elt_t *h);
@@ -89,7 +103,7 @@ ngx_http_wsgi_collect_fields(ngx_http_wsgi_build_t *b)
     ngx_uint_t              i, n;
     ngx_list_part_t        *part;
     ngx_table_elt_t        *h;
-    ngx_http_wsgi_field_t  *buckets[NGX_HTTP_WSGI_BUCKETS];
+    ngx_http_wsgi_field_t  *f;
 
     b->nfields = 0;
 
@@ -110,14 +124,30 @@ ngx_http_wsgi_collect_fields(ngx_http_wsgi_build_t *b)
         return NGX_ERROR;
     }
 
-    ngx_memzero(buckets, sizeof(buckets));
-
     for (part = &b->request->headers_in.headers.part; part; part = part->next) {
 
         h = part->elts;
 
         for (i = 0; i < part->nelts; i++) {
-            ngx_http_wsgi_collect_field(b, &h[i], buckets);
+            ngx_http_wsgi_take_field(b, &h[i]);
+        }
+    }
+
+    if (ngx_http_wsgi_join_fields(b) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < b->nfields; i++) {
+        f = &b->fields[i];
+
+        b->size += f->header->value.len;
+
+        if (f->repeated) {
+            b->size += sizeof(", ") - 1;
+
+        } else {
+            b->nvars++;
+            b->size += sizeof("HTTP_") - 1 + f->header->key.len;
         }
     }
 
@@ -126,50 +156,34 @@ ngx_http_wsgi_collect_fields(ngx_http_wsgi_build_t *b)
 
 
 static void
-ngx_http_wsgi_collect_field(ngx_http_wsgi_build_t *b, ngx_table_elt_t *h,
-    ngx_http_wsgi_field_t **buckets)
+ngx_http_wsgi_take_field(ngx_http_wsgi_build_t *b, ngx_table_elt_t *h)
 {
-    ngx_http_wsgi_field_t  *f, *first, **bucket;
+    ngx_http_wsgi_field_t  *f;
 
-    f = &b->fields[b->nfields];
-
-    if (ngx_http_wsgi_skip_field(b, h)
-        || ngx_http_wsgi_hash_field(h, &f->hash) != NGX_OK)
-    {
+    if (ngx_http_wsgi_skip_field(b, h)) {
         return;
     }
 
-    b->nfields++;
+    f = &b->fields[b->nfields++];
 
     f->header = h;
     f->more = NULL;
     f->last = f;
     f->repeated = 0;
 
-    bucket = &buckets[f->hash % NGX_HTTP_WSGI_BUCKETS];
+    /* names without "_" differ in lower case if they do as "HTTP_..." */
 
-    first = ngx_http_wsgi_find_field(*bucket, f);
-
-    if (first) {
-        f->repeated = 1;
-        first->last->more = f;
-        first->last = f;
-
-        b->size += sizeof(", ") - 1 + h->value.len;
-        return;
-    }
-
-    f->chain = *bucket;
-    *bucket = f;
-
-    b->nvars++;
-    b->size += sizeof("HTTP_") - 1 + h->key.len + h->value.len;
+    f->hash = ngx_http_wsgi_hash(h->lowcase_key, h->key.len);
 }
 
 
 static ngx_uint_t
 ngx_http_wsgi_skip_field(ngx_http_wsgi_build_t *b, ngx_table_elt_t *h)
 {
+    if (memchr(h->lowcase_key, '_', h->key.len)) {
+        return 1;
+    }
+
     switch (h->key.len) {
 
     case sizeof("host") - 1:
@@ -201,62 +215,152 @@ ngx_http_wsgi_skip_field(ngx_http_wsgi_build_t *b, ngx_table_elt_t *h)
 }
 
 
-/* nwsgi_hash() of the entry's name; NGX_DECLINED: the name is not taken. */
+/*
+ * Fields of one name become a list.  With a table of names, that takes about as
+ * many steps as there are fields; if not, somebody has chosen the names, and
+ * sorting them takes no more steps for those than for others.
+ */
 
 static ngx_int_t
-ngx_http_wsgi_hash_field(ngx_table_elt_t *h, uint32_t *hash)
+ngx_http_wsgi_join_fields(ngx_http_wsgi_build_t *b)
 {
-    u_char     *p, *last, ch;
-    uint32_t    key;
+    ngx_uint_t              i, n, steps;
+    ngx_http_wsgi_field_t  *f, *first, **bucket, **buckets;
+    ngx_http_wsgi_field_t  *few[NGX_HTTP_WSGI_BUCKETS];
 
-    static uint32_t  prefix;
+    for (n = 8; n < b->nfields; n *= 2) { /* void */ }
 
-    if (prefix == 0) {
-        prefix = nwsgi_hash((u_char *) "HTTP_", sizeof("HTTP_") - 1);
+    if (n <= NGX_HTTP_WSGI_BUCKETS) {
+        buckets = few;
+        ngx_memzero(buckets, n * sizeof(ngx_http_wsgi_field_t *));
+
+    } else {
+        buckets = ngx_pcalloc(b->request->pool,
+                              n * sizeof(ngx_http_wsgi_field_t *));
+        if (buckets == NULL) {
+            return NGX_ERROR;
+        }
     }
 
-    key = prefix;
-    p = h->key.data;
-    last = p + h->key.len;
+    steps = b->nfields * NGX_HTTP_WSGI_STEPS;
 
-    while (p < last) {
-        ch = *p++;
+    for (i = 0; i < b->nfields; i++) {
+        f = &b->fields[i];
+        bucket = &buckets[f->hash & (n - 1)];
 
-        if (ch == '_') {
-            return NGX_DECLINED;
+        for (first = *bucket; first; first = first->chain) {
+
+            if (steps-- == 0) {
+                return ngx_http_wsgi_join_sorted(b);
+            }
+
+            if (ngx_http_wsgi_same_name(first, f)) {
+                break;
+            }
         }
 
-        ch = (ch == '-') ? '_' : ngx_toupper(ch);
+        if (first) {
+            ngx_http_wsgi_repeat_field(first, f);
 
-        key = (key ^ ch) * 16777619u;
+        } else {
+            f->chain = *bucket;
+            *bucket = f;
+        }
     }
-
-    *hash = key;
 
     return NGX_OK;
 }
 
 
-static ngx_http_wsgi_field_t *
-ngx_http_wsgi_find_field(ngx_http_wsgi_field_t *bucket,
-    ngx_http_wsgi_field_t *f)
+/* As ngx_http_wsgi_join_fields(), with what that has done undone. */
+
+static ngx_int_t
+ngx_http_wsgi_join_sorted(ngx_http_wsgi_build_t *b)
 {
-    ngx_str_t  *key;
+    ngx_uint_t              i;
+    ngx_http_wsgi_field_t  *f, *first, **sorted;
 
-    key = &f->header->key;
+    sorted = ngx_palloc(b->request->pool,
+                        b->nfields * sizeof(ngx_http_wsgi_field_t *));
+    if (sorted == NULL) {
+        return NGX_ERROR;
+    }
 
-    for ( /* void */ ; bucket; bucket = bucket->chain) {
+    for (i = 0; i < b->nfields; i++) {
+        f = &b->fields[i];
 
-        if (bucket->hash == f->hash
-            && bucket->header->key.len == key->len
-            && ngx_strncasecmp(bucket->header->key.data, key->data, key->len)
-               == 0)
-        {
-            return bucket;
+        f->more = NULL;
+        f->last = f;
+        f->repeated = 0;
+
+        sorted[i] = f;
+    }
+
+    ngx_qsort(sorted, b->nfields, sizeof(ngx_http_wsgi_field_t *),
+              ngx_http_wsgi_compare_fields);
+
+    first = sorted[0];
+
+    for (i = 1; i < b->nfields; i++) {
+
+        if (ngx_http_wsgi_same_name(first, sorted[i])) {
+            ngx_http_wsgi_repeat_field(first, sorted[i]);
+
+        } else {
+            first = sorted[i];
         }
     }
 
-    return NULL;
+    return NGX_OK;
+}
+
+
+/* Those of one name keep their order, which is that of b->fields. */
+
+static int ngx_libc_cdecl
+ngx_http_wsgi_compare_fields(const void *one, const void *two)
+{
+    ngx_int_t               rc;
+    ngx_http_wsgi_field_t  *first, *second;
+
+    first = *(ngx_http_wsgi_field_t **) one;
+    second = *(ngx_http_wsgi_field_t **) two;
+
+    if (first->header->key.len != second->header->key.len) {
+        return first->header->key.len < second->header->key.len ? -1 : 1;
+    }
+
+    rc = ngx_memcmp(first->header->lowcase_key, second->header->lowcase_key,
+                    first->header->key.len);
+
+    if (rc != 0) {
+        return (int) rc;
+    }
+
+    return (first > second) - (first < second);
+}
+
+
+static ngx_uint_t
+ngx_http_wsgi_same_name(ngx_http_wsgi_field_t *one,
+    ngx_http_wsgi_field_t *two)
+{
+    return one->hash == two->hash
+           && one->header->key.len == two->header->key.len
+           && ngx_memcmp(one->header->lowcase_key, two->header->lowcase_key,
+                         one->header->key.len)
+              == 0;
+}
+
+
+static void
+ngx_http_wsgi_repeat_field(ngx_http_wsgi_field_t *first,
+    ngx_http_wsgi_field_t *f)
+{
+    f->repeated = 1;
+
+    first->last->more = f;
+    first->last = f;
 }
 
 

@@ -24,7 +24,7 @@
  *   _client.c     notices that the client goes while its request waits
  *   _body.c       the body of "wsgi_request_buffering off"
  *   _block.c      request -> block: _environ.c and _address.c collect the CGI
- *                 variables, _fields.c the header fields
+ *                 variables, _fields.c the header fields; _hash.c: of names
  *   _response.c   messages -> client; _head.c, _header.c: their heads,
  *                 _output.c: their bodies, _spool.c: what of them has to wait
  *                 in a file, _file.c: those that are files; _accel.c: answers
@@ -299,6 +299,12 @@ void ngx_http_wsgi_refuse_body(ngx_http_request_t *r);
 
 /* The name that wsgi_access has given the client, in r->pool, or NULL. */
 ngx_str_t *ngx_http_wsgi_user(ngx_http_request_t *r);
+
+
+/* _hash.c */
+
+/* In a worker, before its first request: draws the key of its hash of names. */
+void ngx_http_wsgi_init_hash(ngx_cycle_t *cycle);
 
 
 /* _block.c */

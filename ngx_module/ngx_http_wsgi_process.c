@@ -66,6 +66,7 @@ ngx_http_wsgi_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    ngx_http_wsgi_init_hash(cycle);
     ngx_http_wsgi_enter_zone(cycle, mcf);
 
     ngx_queue_init(&ngx_http_wsgi_process.jobs);

@@ -83,6 +83,13 @@ ngx_pnalloc(ngx_pool_t *pool, size_t size)
 
 
 void *
+ngx_pcalloc(ngx_pool_t *pool, size_t size)
+{
+    return memset(fuzz_alloc(size), 0, size);
+}
+
+
+void *
 ngx_array_push(ngx_array_t *a)
 {
     void  *old;

@@ -11,6 +11,7 @@ import "C"
 
 import (
 	"fmt"
+	"hash/maphash"
 	"os"
 	"strings"
 	"testing"
@@ -185,11 +186,7 @@ func (w *writer) put(s string) C.nwsgi_str_t {
 	return C.nwsgi_str_t{off: C.uint32_t(at), len: C.uint32_t(len(s))}
 }
 
-// hash is nwsgi_hash().
-func hash(name string) C.uint32_t {
-	h := uint32(2166136261)
-	for i := range len(name) {
-		h = (h ^ uint32(name[i])) * 16777619
-	}
-	return C.uint32_t(h)
-}
+var seed = maphash.MakeSeed()
+
+// hash depends on the name and on nothing that a client knows.
+func hash(name string) C.uint32_t { return C.uint32_t(maphash.String(seed, name)) }
