@@ -6,31 +6,52 @@
  *
  * Making a str for every header of every request is most of the price of an
  * environ.  The names are few and the values of a keep-alive or a proxied
- * client repeat, so a slot keeps both; a value that differs replaces the old.
+ * client repeat, so an entry keeps both; a value that differs replaces the old.
+ *
+ * Clients may send any names, so there are bounds: to the number of entries, to
+ * what each keeps, and to how many are looked at.  A name has one set, and the
+ * set a hand, as a clock has: a new name takes the place of the next one that
+ * was not used since the hand passed it.  Names that come once make room for
+ * each other, those of ordinary requests stay, or are back at their next use.
+ *
  * Everything here belongs to the GIL.
  */
 
 #include "wsgi_python.h"
 
 
-#define WSGI_NAMES_SLOTS  1024      /* a power of two */
-#define WSGI_NAMES_MAX    512       /* names come from clients: a bound */
-#define WSGI_VALUE_MAX    256       /* longer values do not repeat */
+#define WSGI_NAMES_SETS    128      /* a power of two */
+#define WSGI_NAMES_WAYS    8        /* entries of a set */
+#define WSGI_NAME_MAX      128      /* longer names are no ordinary ones */
+#define WSGI_VALUE_MAX     256      /* longer values do not repeat */
+
+/* An interned str may live as long as the interpreter: CPython 3.12. */
+#define WSGI_INTERNED_MAX  512
 
 
 typedef struct {
-    uint32_t    hash;
-    PyObject   *key;
-    PyObject   *value;              /* compact latin-1, or NULL */
+    uint32_t      hash;
+    uint8_t       used;             /* since the hand has passed */
+    uint8_t       interned;
+    PyObject     *key;              /* NULL: the entry is free */
+    PyObject     *value;            /* compact latin-1, or NULL */
 } wsgi_name_t;
 
 
-static wsgi_name_t  wsgi_names[WSGI_NAMES_SLOTS];
-static uint32_t     wsgi_nnames;
+typedef struct {
+    wsgi_name_t   names[WSGI_NAMES_WAYS];
+    uint32_t      hand;
+} wsgi_names_set_t;
+
+
+static wsgi_names_set_t  wsgi_names[WSGI_NAMES_SETS];
+static uint32_t          wsgi_ninterned;
 
 
 static wsgi_name_t *wsgi_names_find(const uint8_t *p, uint32_t len,
     uint32_t hash);
+static void wsgi_names_use(wsgi_name_t *name);
+static wsgi_name_t *wsgi_names_replace(wsgi_names_set_t *set);
 static int wsgi_names_equal(PyObject *str, const uint8_t *p, uint32_t len);
 
 
@@ -82,29 +103,29 @@ wsgi_names_get(const nwsgi_block_t *block, const nwsgi_var_t *var,
 }
 
 
-/* The slot of a name, made if there is room; NULL if not, or on an error. */
+/* The entry of a name, or NULL: it is to have none, or there was an error. */
 
 static wsgi_name_t *
 wsgi_names_find(const uint8_t *p, uint32_t len, uint32_t hash)
 {
-    uint32_t      i;
-    PyObject     *key;
-    wsgi_name_t  *name;
+    PyObject          *key;
+    wsgi_name_t       *name;
+    wsgi_names_set_t  *set;
 
-    for (i = hash; /* void */ ; i++) {
-        name = &wsgi_names[i & (WSGI_NAMES_SLOTS - 1)];
-
-        if (name->key == NULL) {
-            break;
-        }
-
-        if (name->hash == hash && wsgi_names_equal(name->key, p, len)) {
-            return name;
-        }
+    if (len > WSGI_NAME_MAX) {
+        return NULL;
     }
 
-    if (wsgi_nnames == WSGI_NAMES_MAX) {
-        return NULL;
+    set = &wsgi_names[hash & (WSGI_NAMES_SETS - 1)];
+
+    for (name = set->names; name < set->names + WSGI_NAMES_WAYS; name++) {
+
+        if (name->hash == hash && name->key
+            && wsgi_names_equal(name->key, p, len))
+        {
+            wsgi_names_use(name);
+            return name;
+        }
     }
 
     key = PyUnicode_DecodeLatin1((const char *) p, len, NULL);
@@ -112,11 +133,59 @@ wsgi_names_find(const uint8_t *p, uint32_t len, uint32_t hash)
         return NULL;
     }
 
-    PyUnicode_InternInPlace(&key);
+    name = wsgi_names_replace(set);
 
     name->hash = hash;
     name->key = key;
-    wsgi_nnames++;
+
+    return name;
+}
+
+
+/*
+ * A name that has come again.  Interned, it is the same object as the name in
+ * the code of the application, and found at once in a dict.
+ */
+
+static void
+wsgi_names_use(wsgi_name_t *name)
+{
+    if (name->used) {
+        return;
+    }
+
+    name->used = 1;
+
+    if (!name->interned && wsgi_ninterned < WSGI_INTERNED_MAX) {
+        name->interned = 1;
+        wsgi_ninterned++;
+
+        PyUnicode_InternInPlace(&name->key);
+    }
+}
+
+
+/* Makes room for a name: one turn of the hand at most. */
+
+static wsgi_name_t *
+wsgi_names_replace(wsgi_names_set_t *set)
+{
+    wsgi_name_t  *name;
+
+    for ( ;; ) {
+        name = &set->names[set->hand];
+        set->hand = (set->hand + 1) % WSGI_NAMES_WAYS;
+
+        if (!name->used) {
+            break;
+        }
+
+        name->used = 0;
+    }
+
+    Py_CLEAR(name->key);
+    Py_CLEAR(name->value);
+    name->interned = 0;
 
     return name;
 }
@@ -133,12 +202,15 @@ wsgi_names_equal(PyObject *str, const uint8_t *p, uint32_t len)
 void
 wsgi_names_free(void)
 {
-    uint32_t  i;
+    uint32_t  i, n;
 
-    for (i = 0; i < WSGI_NAMES_SLOTS; i++) {
-        Py_CLEAR(wsgi_names[i].key);
-        Py_CLEAR(wsgi_names[i].value);
+    for (i = 0; i < WSGI_NAMES_SETS; i++) {
+        for (n = 0; n < WSGI_NAMES_WAYS; n++) {
+            Py_CLEAR(wsgi_names[i].names[n].key);
+            Py_CLEAR(wsgi_names[i].names[n].value);
+        }
     }
 
-    wsgi_nnames = 0;
+    memset(wsgi_names, 0, sizeof(wsgi_names));
+    wsgi_ninterned = 0;
 }

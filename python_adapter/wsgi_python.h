@@ -228,7 +228,8 @@ PyObject *wsgi_environ_new(wsgi_request_t *request);
 
 /*
  * The key and the value of one variable, new references.  The cache holds a
- * bounded number of keys; what does not fit is made anew each time.
+ * bounded number of keys, those that were used last; what it does not hold is
+ * made anew.
  */
 int wsgi_names_get(const nwsgi_block_t *block, const nwsgi_var_t *var,
     PyObject **key, PyObject **value);
