@@ -54,6 +54,8 @@ ngx_http_wsgi_collect_server(ngx_http_wsgi_build_t *b)
     if (r->headers_in.server.len) {
         *name = r->headers_in.server;
 
+        ngx_http_wsgi_trim(name);
+
     } else if (addr->len) {
         *name = *addr;
 
@@ -113,7 +115,7 @@ ngx_http_wsgi_server_port(ngx_http_wsgi_build_t *b)
     u_char              *p, *last;
     ngx_int_t            n;
     in_port_t            port;
-    ngx_str_t           *host;
+    ngx_str_t            host;
     ngx_http_request_t  *r;
 
     r = b->request;
@@ -124,22 +126,24 @@ ngx_http_wsgi_server_port(ngx_http_wsgi_build_t *b)
         return port;
     }
 
-    host = &b->values[NGX_HTTP_WSGI_HTTP_HOST];
+    host = b->values[NGX_HTTP_WSGI_HTTP_HOST];
 
-    if (host->data == NULL && r->headers_in.host) {
-        host = &r->headers_in.host->value;
+    if (host.data == NULL && r->headers_in.host) {
+        host = r->headers_in.host->value;
+
+        ngx_http_wsgi_trim(&host);
     }
 
-    if (host->data) {
-        p = host->data;
-        last = p + host->len;
+    if (host.data) {
+        p = host.data;
+        last = p + host.len;
 
         while (last > p && *(last - 1) != ':' && *(last - 1) != ']') {
             last--;
         }
 
         if (last > p && *(last - 1) == ':') {
-            p += host->len;
+            p += host.len;
             n = ngx_atoi(last, p - last);
 
             if (n > 0 && n < 65536) {

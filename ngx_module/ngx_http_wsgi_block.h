@@ -49,6 +49,7 @@ typedef struct ngx_http_wsgi_field_s  ngx_http_wsgi_field_t;
 
 struct ngx_http_wsgi_field_s {
     ngx_table_elt_t                *header;
+    ngx_str_t                       value;             /* of it, trimmed */
     ngx_http_wsgi_field_t          *chain;             /* in a hash bucket */
     ngx_http_wsgi_field_t          *more;              /* of the same name */
     ngx_http_wsgi_field_t          *last;
@@ -105,6 +106,12 @@ void ngx_http_wsgi_number(ngx_str_t *s, u_char *buf, uint64_t n);
  * have it of the same.
  */
 uint32_t ngx_http_wsgi_hash(u_char *p, size_t len);
+
+/*
+ * A field's value without the blanks around it, which are none of it: narrows
+ * the string, and writes nothing where it points to.
+ */
+void ngx_http_wsgi_trim(ngx_str_t *value);
 
 /* HTTP_HOST, if it is not what the field "Host" says. */
 void ngx_http_wsgi_collect_host(ngx_http_wsgi_build_t *b);

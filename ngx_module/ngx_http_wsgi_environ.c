@@ -404,6 +404,8 @@ ngx_http_wsgi_collect_content(ngx_http_wsgi_build_t *b)
     if (r->headers_in.content_type) {
         b->values[NGX_HTTP_WSGI_CONTENT_TYPE] =
                                             r->headers_in.content_type->value;
+
+        ngx_http_wsgi_trim(&b->values[NGX_HTTP_WSGI_CONTENT_TYPE]);
     }
 
     if (b->body_in_file && r->request_body_in_persistent_file) {

@@ -140,7 +140,7 @@ ngx_http_wsgi_collect_fields(ngx_http_wsgi_build_t *b)
     for (i = 0; i < b->nfields; i++) {
         f = &b->fields[i];
 
-        b->size += f->header->value.len;
+        b->size += f->value.len;
 
         if (f->repeated) {
             b->size += sizeof(", ") - 1;
@@ -167,13 +167,39 @@ ngx_http_wsgi_take_field(ngx_http_wsgi_build_t *b, ngx_table_elt_t *h)
     f = &b->fields[b->nfields++];
 
     f->header = h;
+    f->value = h->value;
     f->more = NULL;
     f->last = f;
     f->repeated = 0;
 
+    ngx_http_wsgi_trim(&f->value);
+
     /* names without "_" differ in lower case if they do as "HTTP_..." */
 
     f->hash = ngx_http_wsgi_hash(h->lowcase_key, h->key.len);
+}
+
+
+/* RFC 9110 5.5.  nginx takes spaces away, of HTTP/1, but not tabs. */
+
+void
+ngx_http_wsgi_trim(ngx_str_t *value)
+{
+    u_char  *p, *last;
+
+    p = value->data;
+    last = p + value->len;
+
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    while (p < last && (*(last - 1) == ' ' || *(last - 1) == '\t')) {
+        last--;
+    }
+
+    value->data = p;
+    value->len = last - p;
 }
 
 
@@ -385,14 +411,14 @@ ngx_http_wsgi_fill_fields(ngx_http_wsgi_build_t *b, nwsgi_block_t *block,
         v->hash = f->hash;
 
         p = ngx_http_wsgi_put_name(block, &v->name, p, &f->header->key);
-        p = ngx_http_wsgi_put(block, &v->value, p, &f->header->value);
+        p = ngx_http_wsgi_put(block, &v->value, p, &f->value);
 
         separator = ngx_http_wsgi_is_cookie(f->header) ? ';' : ',';
 
         for (f = f->more; f; f = f->more) {
             *p++ = separator;
             *p++ = ' ';
-            p = ngx_cpymem(p, f->header->value.data, f->header->value.len);
+            p = ngx_cpymem(p, f->value.data, f->value.len);
         }
 
         v->value.len = p - (u_char *) block - v->value.off;

@@ -29,7 +29,8 @@ static ngx_uint_t    fuzz_collide;
 const char *const  fuzz_words[] = {
     "\xff", "\xfe", "Host", "Proxy", "Content-Type", "Content-Length",
     "Transfer-Encoding", "Authorization", "Cookie", "cookie", "COOKIE",
-    "X-Forwarded-For", "X_Forwarded_For", "A\xfe", "a\xfe", NULL
+    "X-Forwarded-For", "X_Forwarded_For", "A\xfe", "a\xfe", "\xfe\t", "\t\xff",
+    " \t ", NULL
 };
 
 
@@ -132,6 +133,28 @@ fuzz_named(ngx_table_elt_t *h, const uint8_t *p, size_t len)
 }
 
 
+/* A value has no blanks at its ends: it is compared from where it begins. */
+
+static ngx_str_t
+fuzz_value(ngx_table_elt_t *h)
+{
+    ngx_str_t  s;
+
+    s = h->value;
+
+    while (s.len && strchr(" \t", s.data[s.len - 1]) && s.data[s.len - 1]) {
+        s.len--;
+    }
+
+    while (s.len && strchr(" \t", s.data[0]) && s.data[0]) {
+        s.data++;
+        s.len--;
+    }
+
+    return s;
+}
+
+
 /* All fields of the entry's name, joined, and of no other. */
 
 static void
@@ -174,7 +197,7 @@ fuzz_entry(ngx_http_wsgi_build_t *b, nwsgi_block_t *block, nwsgi_var_t *v)
             at += 2;
         }
 
-        value = h->value;
+        value = fuzz_value(h);
 
         if (at + value.len > v->value.len
             || ngx_memcmp(p + at, value.data, value.len) != 0)
