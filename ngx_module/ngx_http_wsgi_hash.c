@@ -24,7 +24,7 @@
 
 /* the worker's, set once, in init_process */
 
-uint64_t  ngx_http_wsgi_hash_key[2];
+static uint64_t  ngx_http_wsgi_hash_key[2];
 
 
 void

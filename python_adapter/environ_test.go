@@ -96,6 +96,75 @@ func TestManyVariables(t *testing.T) {
 	}
 }
 
+// sames says how many of these names are, in environ, the objects that they
+// were in the request before, and how many are interned.
+func sames(t *testing.T, names []string) (same, interned int) {
+	t.Helper()
+	vars := make([]hosttest.Field, len(names))
+	for i, name := range names {
+		vars[i] = hosttest.Field{Name: name}
+	}
+	r := hosttest.Run(t, hosttest.Request{Vars: vars, App: function(`
+import sys
+kept = sys.__dict__.setdefault("kept_names", {})
+names = [name for name in environ if name.startswith("HTTP_X_")]
+same = sum(kept.get(name) is name for name in names)
+kept.clear()
+kept.update((name, name) for name in names)
+interned = sum(sys.intern(name[:9] + name[9:]) is name for name in names)
+start_response("200 OK", [])
+return [f"{same} {interned}".encode()]`)})
+	_, err := fmt.Sscan(r.Body(), &same, &interned)
+	assert.NoError(t, err)
+	return same, interned
+}
+
+func manyNames(prefix string, from, count int) []string {
+	names := make([]string, count)
+	for i := range names {
+		names[i] = fmt.Sprintf("HTTP_X_%s_%d", prefix, from+i)
+	}
+	return names
+}
+
+// Whatever names have come before, those that come now are kept.
+func TestNamesAge(t *testing.T) {
+	ordinary := manyNames("ORDINARY", 0, 30)
+	for round := range 3 {
+		for i := range 10 {
+			sames(t, manyNames("HOSTILE", round*10000+i*1000, 1000))
+		}
+		sames(t, ordinary)
+		sames(t, ordinary) // an equal one may be interned already
+		same, _ := sames(t, ordinary)
+		assert.Equal(t, 30, same)
+	}
+}
+
+// Names that no ordinary request has are not kept.
+func TestLongNamesAreNotKept(t *testing.T) {
+	for length, want := range map[int]int{128: 1, 129: 0, 8000: 0} {
+		name := "HTTP_X_" + strings.Repeat("L", length-7)
+		for range 3 {
+			sames(t, []string{name})
+		}
+		same, _ := sames(t, []string{name})
+		assert.Equal(t, want, same, length)
+	}
+}
+
+// What is interned may stay for ever, so there is an end to it.
+func TestFewNamesAreInterned(t *testing.T) {
+	total := 0
+	for i := range 20 {
+		names := manyNames("AGAIN", i*200, 200)
+		sames(t, names)
+		_, interned := sames(t, names)
+		total += interned
+	}
+	assert.LessOrEqual(t, total, 512)
+}
+
 func TestEachRequestHasItsOwnEnviron(t *testing.T) {
 	app := function(`
 start_response("200 OK", [])

@@ -24,6 +24,7 @@ typedef struct {
 static fuzz_field_t  fuzz_fields[FUZZ_FIELDS];
 static ngx_uint_t    fuzz_nfields;
 static ngx_uint_t    fuzz_collide;
+static ngx_uint_t    fuzz_sorted;
 
 
 const char *const  fuzz_words[] = {
@@ -48,6 +49,21 @@ uint32_t
 __wrap_ngx_http_wsgi_hash(u_char *p, size_t len)
 {
     return fuzz_collide ? 7 : __real_ngx_http_wsgi_hash(p, len);
+}
+
+
+void __real_qsort(void *base, size_t n, size_t size,
+    int (*compare)(const void *, const void *));
+void __wrap_qsort(void *base, size_t n, size_t size,
+    int (*compare)(const void *, const void *));
+
+
+void
+__wrap_qsort(void *base, size_t n, size_t size,
+    int (*compare)(const void *, const void *))
+{
+    fuzz_sorted = 1;
+    __real_qsort(base, n, size, compare);
 }
 
 
@@ -228,8 +244,18 @@ fuzz_build(ngx_http_wsgi_build_t *b)
     nwsgi_var_t    *var;
     nwsgi_block_t  *block;
 
+    fuzz_sorted = 0;
+
     if (ngx_http_wsgi_collect_fields(b) != NGX_OK) {
         fuzz_fail("collect_fields");
+    }
+
+    /* each name was compared with all before it, or they were sorted */
+
+    if (fuzz_collide && !fuzz_sorted
+        && b->nvars * (b->nvars - 1) / 2 > 8 * b->nfields)
+    {
+        fuzz_fail("names that collide cost quadratic time");
     }
 
     size = offsetof(nwsgi_block_t, vars) + b->nvars * sizeof(nwsgi_var_t)
