@@ -42,13 +42,13 @@ type flood struct {
 
 func startFlooded(t *testing.T, opts ...option) *instance {
 	t.Helper()
-	many := "large_client_header_buffers 8 64k;"
+	many := "large_client_header_buffers 8 64k; keepalive_requests 100000;"
 	if strings.Contains(readFile(the.nginx), "max_headers\x00") { // nginx 1.29.8: 1000
 		many += "max_headers 10000;"
 	}
 	return start(t, many+`
     wsgi_python_path {{.Apps}};
-    server { listen {{.Addr}}; location / { wsgi_pass flooded; } }`,
+    server { listen {{.Addr}} reuseport; location / { wsgi_pass flooded; } }`,
 		append(opts, file("apps/flooded.py", flooded))...)
 }
 
