@@ -41,13 +41,21 @@ ngx_int_t
 ngx_http_wsgi_divert(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 {
     ngx_int_t   rc;
-    ngx_str_t  *uri;
+    ngx_str_t  *value, uri;
 
-    uri = ngx_http_wsgi_find_redirect(ctx->request, m);
+    value = ngx_http_wsgi_find_redirect(ctx->request, m);
 
-    if (uri == NULL) {
+    if (value == NULL) {
         return ngx_http_wsgi_intercept(ctx, m);
     }
+
+    uri.len = value->len;
+    uri.data = ngx_pnalloc(ctx->request->pool, uri.len + 1);
+    if (uri.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_cpystrn(uri.data, value->data, uri.len + 1);
 
     rc = ngx_http_wsgi_set_fields(ctx->request, m,
                                   NGX_HTTP_WSGI_FIELD_REDIRECT);
@@ -57,7 +65,7 @@ ngx_http_wsgi_divert(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 
     ctx->status = m->status;
 
-    return ngx_http_wsgi_redirect(ctx, uri);
+    return ngx_http_wsgi_redirect(ctx, &uri);
 }
 
 
@@ -90,7 +98,7 @@ ngx_http_wsgi_find_redirect(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
 }
 
 
-/* "uri" lives as long as the request. */
+/* The text of "uri" lives as long as the request. */
 
 static ngx_int_t
 ngx_http_wsgi_redirect(ngx_http_wsgi_ctx_t *ctx, ngx_str_t *uri)

@@ -20,11 +20,10 @@
 
 static ngx_int_t ngx_http_wsgi_set_status(ngx_http_request_t *r,
     ngx_http_wsgi_message_t *m);
-static ngx_int_t ngx_http_wsgi_copy_fields(ngx_http_request_t *r,
-    ngx_http_wsgi_message_t *m);
 static ngx_int_t ngx_http_wsgi_set_field(ngx_http_request_t *r,
-    ngx_keyval_t *field, ngx_http_wsgi_header_t *h);
-static ngx_http_wsgi_header_t *ngx_http_wsgi_find_header(ngx_str_t *name);
+    ngx_table_elt_t *field, ngx_http_wsgi_header_t *h);
+static ngx_http_wsgi_header_t *ngx_http_wsgi_find_header(
+    ngx_table_elt_t *field);
 
 
 ngx_int_t
@@ -100,12 +99,14 @@ ngx_int_t
 ngx_http_wsgi_set_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
     ngx_uint_t which)
 {
+    u_char                  *p;
     uint32_t                 seen, bit;
     ngx_int_t                rc;
     ngx_uint_t               i;
+    ngx_table_elt_t          field;
     ngx_http_wsgi_header_t  *h;
 
-    rc = ngx_http_wsgi_copy_fields(r, m);
+    rc = ngx_http_wsgi_alloc_fields(r, m, &p);
 
     if (rc != NGX_OK) {
         return rc;
@@ -114,7 +115,9 @@ ngx_http_wsgi_set_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
     seen = 0;
 
     for (i = 0; i < m->nfields; i++) {
-        h = ngx_http_wsgi_find_header(&m->fields[i].key);
+        p = ngx_http_wsgi_copy_field(&field, p, &m->fields[i]);
+
+        h = ngx_http_wsgi_find_header(&field);
 
         if (which && (h == NULL || !(h->flags & which))) {
             continue;
@@ -126,14 +129,14 @@ ngx_http_wsgi_set_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
             if (seen & bit) {
                 ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                               "wsgi: the application sent a second \"%V\", "
-                              "it is dropped", &m->fields[i].key);
+                              "it is dropped", &field.key);
                 continue;
             }
 
             seen |= bit;
         }
 
-        if (ngx_http_wsgi_set_field(r, &m->fields[i], h) != NGX_OK) {
+        if (ngx_http_wsgi_set_field(r, &field, h) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -144,58 +147,67 @@ ngx_http_wsgi_set_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
 
 /*
  * Header fields have to live as long as the request, for access logs and
- * variables; the message does not.
+ * variables; the message does not.  And nginx's filters expect what its own
+ * parsers make: the name in lower case, too, and a NUL behind name and value,
+ * up to which some of them read.
  */
 
-static ngx_int_t
-ngx_http_wsgi_copy_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
+ngx_int_t
+ngx_http_wsgi_alloc_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
+    u_char **p)
 {
-    size_t         size;
-    u_char        *p, *start, *last;
-    ngx_uint_t     i;
-    ngx_keyval_t  *field;
+    size_t      names, values;
+    ngx_uint_t  i;
 
-    if (m->nfields == 0) {
-        return NGX_OK;
+    names = 0;
+    values = 0;
+
+    for (i = 0; i < m->nfields; i++) {
+        names += m->fields[i].key.len;
+        values += m->fields[i].value.len;
     }
 
-    /* they are one piece of memory, in order */
-
-    field = &m->fields[m->nfields - 1];
-    start = m->fields[0].key.data;
-    last = field->value.data + field->value.len;
-    size = last - start;
-
-    if (size > NGX_HTTP_WSGI_MAX_HEAD) {
+    if (names + values > NGX_HTTP_WSGI_MAX_HEAD) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
                       "wsgi: the application sent %uD header fields of %uz "
-                      "bytes, more than %d", m->nfields, size,
+                      "bytes, more than %d", m->nfields, names + values,
                       NGX_HTTP_WSGI_MAX_HEAD);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    p = ngx_pnalloc(r->pool, size);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
+    *p = ngx_pnalloc(r->pool, 2 * names + values + 2 * m->nfields);
 
-    ngx_memcpy(p, start, size);
+    return *p ? NGX_OK : NGX_ERROR;
+}
 
-    for (i = 0; i < m->nfields; i++) {
-        field = &m->fields[i];
 
-        field->key.data = p + (field->key.data - start);
-        field->value.data = p + (field->value.data - start);
-    }
+u_char *
+ngx_http_wsgi_copy_field(ngx_table_elt_t *to, u_char *p, ngx_keyval_t *field)
+{
+    to->key.data = p;
+    to->key.len = field->key.len;
 
-    return NGX_OK;
+    p = ngx_cpymem(p, field->key.data, field->key.len);
+    *p++ = '\0';
+
+    to->value.data = p;
+    to->value.len = field->value.len;
+
+    p = ngx_cpymem(p, field->value.data, field->value.len);
+    *p++ = '\0';
+
+    to->lowcase_key = p;
+    to->hash = ngx_hash_strlow(p, field->key.data, field->key.len);
+    ngx_http_wsgi_header_unlink(to);
+
+    return p + field->key.len;
 }
 
 
 /* What is hidden from the client can tell nginx something all the same. */
 
 static ngx_int_t
-ngx_http_wsgi_set_field(ngx_http_request_t *r, ngx_keyval_t *field,
+ngx_http_wsgi_set_field(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_http_wsgi_header_t *h)
 {
     ngx_http_wsgi_loc_conf_t  *wlcf;
@@ -226,14 +238,14 @@ ngx_http_wsgi_set_field(ngx_http_request_t *r, ngx_keyval_t *field,
 
 
 static ngx_http_wsgi_header_t *
-ngx_http_wsgi_find_header(ngx_str_t *name)
+ngx_http_wsgi_find_header(ngx_table_elt_t *field)
 {
     ngx_http_wsgi_header_t  *h;
 
     for (h = ngx_http_wsgi_headers; h->name.len; h++) {
 
-        if (h->name.len == name->len
-            && ngx_strncasecmp(h->name.data, name->data, name->len) == 0)
+        if (h->name.len == field->key.len
+            && ngx_memcmp(h->name.data, field->lowcase_key, h->name.len) == 0)
         {
             return h;
         }

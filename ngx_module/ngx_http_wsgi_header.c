@@ -13,120 +13,120 @@
 
 
 static ngx_table_elt_t *ngx_http_wsgi_push_header(ngx_http_request_t *r,
-    ngx_keyval_t *field);
+    ngx_table_elt_t *field);
 static ngx_int_t ngx_http_wsgi_set_single(ngx_http_request_t *r,
-    ngx_keyval_t *field, ngx_uint_t offset);
+    ngx_table_elt_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_multi(ngx_http_request_t *r,
-    ngx_keyval_t *field, ngx_uint_t offset);
+    ngx_table_elt_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_challenge(ngx_http_request_t *r,
-    ngx_keyval_t *field, ngx_uint_t offset);
+    ngx_table_elt_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_content_type(ngx_http_request_t *r,
-    ngx_keyval_t *field, ngx_uint_t offset);
+    ngx_table_elt_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_last_modified(ngx_http_request_t *r,
-    ngx_keyval_t *field, ngx_uint_t offset);
+    ngx_table_elt_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_location(ngx_http_request_t *r,
-    ngx_keyval_t *field, ngx_uint_t offset);
+    ngx_table_elt_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_limit_rate(ngx_http_request_t *r,
-    ngx_keyval_t *field, ngx_uint_t offset);
+    ngx_table_elt_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_buffering(ngx_http_request_t *r,
-    ngx_keyval_t *field, ngx_uint_t offset);
+    ngx_table_elt_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_charset(ngx_http_request_t *r,
-    ngx_keyval_t *field, ngx_uint_t offset);
+    ngx_table_elt_t *field, ngx_uint_t offset);
 
 
 ngx_http_wsgi_header_t  ngx_http_wsgi_headers[] = {
 
-    { ngx_string("Content-Type"),
+    { ngx_string("content-type"),
       ngx_http_wsgi_set_content_type,
       0,
       NGX_HTTP_WSGI_FIELD_SINGLE|NGX_HTTP_WSGI_FIELD_REDIRECT },
 
-    { ngx_string("Content-Encoding"),
+    { ngx_string("content-encoding"),
       ngx_http_wsgi_set_single,
       offsetof(ngx_http_headers_out_t, content_encoding),
       NGX_HTTP_WSGI_FIELD_SINGLE },
 
-    { ngx_string("Content-Range"),
+    { ngx_string("content-range"),
       ngx_http_wsgi_set_single,
       offsetof(ngx_http_headers_out_t, content_range),
       NGX_HTTP_WSGI_FIELD_SINGLE },
 
-    { ngx_string("Content-Disposition"),
+    { ngx_string("content-disposition"),
       ngx_http_wsgi_set_line,
       0,
       NGX_HTTP_WSGI_FIELD_REDIRECT },
 
-    { ngx_string("Set-Cookie"),
+    { ngx_string("set-cookie"),
       ngx_http_wsgi_set_line,
       0,
       NGX_HTTP_WSGI_FIELD_REDIRECT },
 
-    { ngx_string("Date"),
+    { ngx_string("date"),
       ngx_http_wsgi_set_single,
       offsetof(ngx_http_headers_out_t, date),
       NGX_HTTP_WSGI_FIELD_SINGLE },
 
-    { ngx_string("Server"),
+    { ngx_string("server"),
       ngx_http_wsgi_set_single,
       offsetof(ngx_http_headers_out_t, server),
       NGX_HTTP_WSGI_FIELD_SINGLE },
 
-    { ngx_string("Location"),
+    { ngx_string("location"),
       ngx_http_wsgi_set_location,
       offsetof(ngx_http_headers_out_t, location),
       NGX_HTTP_WSGI_FIELD_SINGLE },
 
-    { ngx_string("Refresh"),
+    { ngx_string("refresh"),
       ngx_http_wsgi_set_single,
       offsetof(ngx_http_headers_out_t, refresh),
       NGX_HTTP_WSGI_FIELD_SINGLE },
 
-    { ngx_string("Last-Modified"),
+    { ngx_string("last-modified"),
       ngx_http_wsgi_set_last_modified,
       offsetof(ngx_http_headers_out_t, last_modified),
       NGX_HTTP_WSGI_FIELD_SINGLE },
 
-    { ngx_string("ETag"),
+    { ngx_string("etag"),
       ngx_http_wsgi_set_single,
       offsetof(ngx_http_headers_out_t, etag),
       NGX_HTTP_WSGI_FIELD_SINGLE },
 
-    { ngx_string("Expires"),
+    { ngx_string("expires"),
       ngx_http_wsgi_set_single,
       offsetof(ngx_http_headers_out_t, expires),
       NGX_HTTP_WSGI_FIELD_SINGLE|NGX_HTTP_WSGI_FIELD_REDIRECT },
 
-    { ngx_string("Accept-Ranges"),
+    { ngx_string("accept-ranges"),
       ngx_http_wsgi_set_single,
       offsetof(ngx_http_headers_out_t, accept_ranges),
       NGX_HTTP_WSGI_FIELD_SINGLE|NGX_HTTP_WSGI_FIELD_REDIRECT },
 
-    { ngx_string("WWW-Authenticate"),
+    { ngx_string("www-authenticate"),
       ngx_http_wsgi_set_challenge,
       offsetof(ngx_http_headers_out_t, www_authenticate),
       NGX_HTTP_WSGI_FIELD_CHALLENGE },
 
-    { ngx_string("Cache-Control"),
+    { ngx_string("cache-control"),
       ngx_http_wsgi_set_multi,
       offsetof(ngx_http_headers_out_t, cache_control),
       NGX_HTTP_WSGI_FIELD_REDIRECT },
 
-    { ngx_string("Link"),
+    { ngx_string("link"),
       ngx_http_wsgi_set_multi,
       offsetof(ngx_http_headers_out_t, link),
       0 },
 
-    { ngx_string("X-Accel-Limit-Rate"),
+    { ngx_string("x-accel-limit-rate"),
       ngx_http_wsgi_set_limit_rate,
       NGX_HTTP_UPSTREAM_IGN_XA_LIMIT_RATE,
       NGX_HTTP_WSGI_FIELD_ACCEL },
 
-    { ngx_string("X-Accel-Buffering"),
+    { ngx_string("x-accel-buffering"),
       ngx_http_wsgi_set_buffering,
       NGX_HTTP_UPSTREAM_IGN_XA_BUFFERING,
       NGX_HTTP_WSGI_FIELD_ACCEL },
 
-    { ngx_string("X-Accel-Charset"),
+    { ngx_string("x-accel-charset"),
       ngx_http_wsgi_set_charset,
       NGX_HTTP_UPSTREAM_IGN_XA_CHARSET,
       NGX_HTTP_WSGI_FIELD_ACCEL },
@@ -136,7 +136,7 @@ ngx_http_wsgi_header_t  ngx_http_wsgi_headers[] = {
 
 
 ngx_int_t
-ngx_http_wsgi_set_line(ngx_http_request_t *r, ngx_keyval_t *field,
+ngx_http_wsgi_set_line(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_uint_t offset)
 {
     return ngx_http_wsgi_push_header(r, field) ? NGX_OK : NGX_ERROR;
@@ -144,7 +144,7 @@ ngx_http_wsgi_set_line(ngx_http_request_t *r, ngx_keyval_t *field,
 
 
 static ngx_table_elt_t *
-ngx_http_wsgi_push_header(ngx_http_request_t *r, ngx_keyval_t *field)
+ngx_http_wsgi_push_header(ngx_http_request_t *r, ngx_table_elt_t *field)
 {
     ngx_table_elt_t  *h;
 
@@ -153,18 +153,14 @@ ngx_http_wsgi_push_header(ngx_http_request_t *r, ngx_keyval_t *field)
         return NULL;
     }
 
-    h->hash = 1;
-    h->key = field->key;
-    h->value = field->value;
-    h->lowcase_key = NULL;
-    ngx_http_wsgi_header_unlink(h);
+    *h = *field;
 
     return h;
 }
 
 
 static ngx_int_t
-ngx_http_wsgi_set_single(ngx_http_request_t *r, ngx_keyval_t *field,
+ngx_http_wsgi_set_single(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_uint_t offset)
 {
     ngx_table_elt_t  *h, **ph;
@@ -189,7 +185,7 @@ ngx_http_wsgi_set_single(ngx_http_request_t *r, ngx_keyval_t *field,
 
 
 static ngx_int_t
-ngx_http_wsgi_set_multi(ngx_http_request_t *r, ngx_keyval_t *field,
+ngx_http_wsgi_set_multi(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_uint_t offset)
 {
     ngx_table_elt_t  *h, **ph;
@@ -236,7 +232,7 @@ ngx_http_wsgi_set_multi(ngx_http_request_t *r, ngx_keyval_t *field,
 /* Challenges are many, but before 1.23 nginx knows of one. */
 
 static ngx_int_t
-ngx_http_wsgi_set_challenge(ngx_http_request_t *r, ngx_keyval_t *field,
+ngx_http_wsgi_set_challenge(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_uint_t offset)
 {
 #if (NGX_HTTP_WSGI_LINKED_HEADERS)
@@ -258,7 +254,7 @@ ngx_http_wsgi_set_challenge(ngx_http_request_t *r, ngx_keyval_t *field,
 /* The charset is nginx's to see, and to write again, behind the type. */
 
 static ngx_int_t
-ngx_http_wsgi_set_content_type(ngx_http_request_t *r, ngx_keyval_t *field,
+ngx_http_wsgi_set_content_type(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_uint_t offset)
 {
     u_char     *p, *last, *start;
@@ -280,20 +276,21 @@ ngx_http_wsgi_set_content_type(ngx_http_request_t *r, ngx_keyval_t *field,
 
         start = p;
 
-        while (p + 1 < last && p[1] == ' ') {
+        while (p[1] == ' ') {
             p++;
         }
 
-        if (last - p <= (ssize_t) (sizeof(";charset=") - 1)
-            || ngx_strncasecmp(p + 1, (u_char *) "charset=", 8) != 0)
-        {
+        if (ngx_strncasecmp(p + 1, (u_char *) "charset=", 8) != 0) {
             continue;
         }
 
         p += sizeof(";charset=") - 1;
 
-        if (*p == '"' && last[-1] == '"' && last - p > 1) {
+        if (*p == '"') {
             p++;
+        }
+
+        if (last > p && last[-1] == '"') {
             last--;
         }
 
@@ -309,7 +306,7 @@ ngx_http_wsgi_set_content_type(ngx_http_request_t *r, ngx_keyval_t *field,
 
 
 static ngx_int_t
-ngx_http_wsgi_set_last_modified(ngx_http_request_t *r, ngx_keyval_t *field,
+ngx_http_wsgi_set_last_modified(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_uint_t offset)
 {
     r->headers_out.last_modified_time = ngx_parse_http_time(field->value.data,
@@ -325,7 +322,7 @@ ngx_http_wsgi_set_last_modified(ngx_http_request_t *r, ngx_keyval_t *field,
  */
 
 static ngx_int_t
-ngx_http_wsgi_set_location(ngx_http_request_t *r, ngx_keyval_t *field,
+ngx_http_wsgi_set_location(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_uint_t offset)
 {
     if (field->value.len && field->value.data[0] == '/') {
@@ -337,7 +334,7 @@ ngx_http_wsgi_set_location(ngx_http_request_t *r, ngx_keyval_t *field,
 
 
 static ngx_int_t
-ngx_http_wsgi_set_limit_rate(ngx_http_request_t *r, ngx_keyval_t *field,
+ngx_http_wsgi_set_limit_rate(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_uint_t offset)
 {
     ngx_int_t  n;
@@ -354,7 +351,7 @@ ngx_http_wsgi_set_limit_rate(ngx_http_request_t *r, ngx_keyval_t *field,
 
 
 static ngx_int_t
-ngx_http_wsgi_set_buffering(ngx_http_request_t *r, ngx_keyval_t *field,
+ngx_http_wsgi_set_buffering(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_uint_t offset)
 {
     ngx_str_t            *value;
@@ -380,7 +377,7 @@ ngx_http_wsgi_set_buffering(ngx_http_request_t *r, ngx_keyval_t *field,
 
 
 static ngx_int_t
-ngx_http_wsgi_set_charset(ngx_http_request_t *r, ngx_keyval_t *field,
+ngx_http_wsgi_set_charset(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_uint_t offset)
 {
     ngx_str_t  *charset;

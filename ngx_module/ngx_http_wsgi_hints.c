@@ -8,7 +8,7 @@
  */
 
 
-#include "ngx_http_wsgi_module.h"
+#include "ngx_http_wsgi_header.h"
 
 
 #if (NGX_HTTP_WSGI_EARLY_HINTS)
@@ -117,27 +117,29 @@ ngx_http_wsgi_send_hints(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 }
 
 
-/* nginx copies their text at once, so it may stay where it is. */
-
 static ngx_int_t
 ngx_http_wsgi_set_hints(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
 {
+    u_char                    *p;
     ngx_uint_t                 i;
-    ngx_table_elt_t           *h;
+    ngx_table_elt_t           *h, field;
     ngx_http_wsgi_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wsgi_module);
 
     if (ngx_list_init(&r->headers_out.headers, r->pool, m->nfields + 1,
                       sizeof(ngx_table_elt_t))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_http_wsgi_alloc_fields(r, m, &p) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     for (i = 0; i < m->nfields; i++) {
 
-        if (ngx_http_wsgi_is_hidden(wlcf, &m->fields[i].key)) {
+        p = ngx_http_wsgi_copy_field(&field, p, &m->fields[i]);
+
+        if (ngx_http_wsgi_is_hidden(wlcf, &field.key)) {
             continue;
         }
 
@@ -146,11 +148,7 @@ ngx_http_wsgi_set_hints(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
             return NGX_ERROR;
         }
 
-        h->hash = 1;
-        h->key = m->fields[i].key;
-        h->value = m->fields[i].value;
-        h->lowcase_key = NULL;
-        ngx_http_wsgi_header_unlink(h);
+        *h = field;
     }
 
     return NGX_OK;

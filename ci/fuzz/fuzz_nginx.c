@@ -135,6 +135,22 @@ ngx_strncasecmp(u_char *s1, u_char *s2, size_t n)
 }
 
 
+/* Names that make the hash of a deleted field are not what is looked for. */
+
+ngx_uint_t
+ngx_hash_strlow(u_char *dst, u_char *src, size_t n)
+{
+    ngx_uint_t  key;
+
+    for (key = 1; n--; dst++, src++) {
+        *dst = ngx_tolower(*src);
+        key = key * 31 + *dst;
+    }
+
+    return key ? key : 1;
+}
+
+
 ngx_int_t
 ngx_atoi(u_char *line, size_t n)
 {
