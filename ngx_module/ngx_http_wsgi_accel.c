@@ -9,7 +9,7 @@
  */
 
 
-#include "ngx_http_wsgi_module.h"
+#include "ngx_http_wsgi_header.h"
 
 
 static ngx_int_t ngx_http_wsgi_intercept(ngx_http_wsgi_ctx_t *ctx,
@@ -43,10 +43,16 @@ ngx_http_wsgi_divert(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
     ngx_int_t   rc;
     ngx_str_t  *value, uri;
 
+    rc = ngx_http_wsgi_intercept(ctx, m);
+
+    if (rc != NGX_DECLINED) {
+        return rc;
+    }
+
     value = ngx_http_wsgi_find_redirect(ctx->request, m);
 
     if (value == NULL) {
-        return ngx_http_wsgi_intercept(ctx, m);
+        return NGX_DECLINED;
     }
 
     uri.len = value->len;
@@ -144,7 +150,7 @@ static ngx_int_t
 ngx_http_wsgi_intercept(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 {
     ngx_int_t                  rc;
-    ngx_uint_t                 i;
+    ngx_uint_t                 i, which;
     ngx_http_err_page_t       *page;
     ngx_http_core_loc_conf_t  *clcf;
     ngx_http_wsgi_loc_conf_t  *wlcf;
@@ -171,15 +177,12 @@ ngx_http_wsgi_intercept(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
             continue;
         }
 
-        if (m->status == NGX_HTTP_UNAUTHORIZED) {
-            rc = ngx_http_wsgi_set_fields(ctx->request, m,
-                                          NGX_HTTP_WSGI_FIELD_CHALLENGE);
-            if (rc != NGX_OK) {
-                return rc;
-            }
-        }
+        which = (m->status == NGX_HTTP_UNAUTHORIZED)
+                ? NGX_HTTP_WSGI_FIELD_CHALLENGE : NGX_HTTP_WSGI_FIELD_ACCEL;
 
-        return m->status;
+        rc = ngx_http_wsgi_set_fields(ctx->request, m, which);
+
+        return (rc == NGX_OK) ? (ngx_int_t) m->status : rc;
     }
 
     return NGX_DECLINED;

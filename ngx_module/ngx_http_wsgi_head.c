@@ -21,7 +21,7 @@
 static ngx_int_t ngx_http_wsgi_set_status(ngx_http_request_t *r,
     ngx_http_wsgi_message_t *m);
 static ngx_int_t ngx_http_wsgi_set_field(ngx_http_request_t *r,
-    ngx_table_elt_t *field, ngx_http_wsgi_header_t *h);
+    ngx_table_elt_t *field, ngx_http_wsgi_header_t *h, ngx_uint_t which);
 static ngx_http_wsgi_header_t *ngx_http_wsgi_find_header(
     ngx_table_elt_t *field);
 
@@ -119,7 +119,10 @@ ngx_http_wsgi_set_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
 
         h = ngx_http_wsgi_find_header(&field);
 
-        if (which && (h == NULL || !(h->flags & which))) {
+        if (which
+            && (h == NULL
+                || !(h->flags & (which|NGX_HTTP_WSGI_FIELD_ACCEL))))
+        {
             continue;
         }
 
@@ -136,7 +139,7 @@ ngx_http_wsgi_set_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
             seen |= bit;
         }
 
-        if (ngx_http_wsgi_set_field(r, &field, h) != NGX_OK) {
+        if (ngx_http_wsgi_set_field(r, &field, h, which) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -204,11 +207,14 @@ ngx_http_wsgi_copy_field(ngx_table_elt_t *to, u_char *p, ngx_keyval_t *field)
 }
 
 
-/* What is hidden from the client can tell nginx something all the same. */
+/*
+ * What is hidden from the client can tell nginx something all the same, and so
+ * can what is not passed on, because another response is sent ("which").
+ */
 
 static ngx_int_t
 ngx_http_wsgi_set_field(ngx_http_request_t *r, ngx_table_elt_t *field,
-    ngx_http_wsgi_header_t *h)
+    ngx_http_wsgi_header_t *h, ngx_uint_t which)
 {
     ngx_http_wsgi_loc_conf_t  *wlcf;
 
@@ -220,6 +226,10 @@ ngx_http_wsgi_set_field(ngx_http_request_t *r, ngx_table_elt_t *field,
             && h->handler(r, field, h->offset) != NGX_OK)
         {
             return NGX_ERROR;
+        }
+
+        if (which) {
+            return NGX_OK;
         }
 
         h = NULL;

@@ -26,6 +26,8 @@ static ngx_int_t ngx_http_wsgi_set_last_modified(ngx_http_request_t *r,
     ngx_table_elt_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_location(ngx_http_request_t *r,
     ngx_table_elt_t *field, ngx_uint_t offset);
+static ngx_int_t ngx_http_wsgi_set_accept_ranges(ngx_http_request_t *r,
+    ngx_table_elt_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_limit_rate(ngx_http_request_t *r,
     ngx_table_elt_t *field, ngx_uint_t offset);
 static ngx_int_t ngx_http_wsgi_set_buffering(ngx_http_request_t *r,
@@ -97,7 +99,7 @@ ngx_http_wsgi_header_t  ngx_http_wsgi_headers[] = {
       NGX_HTTP_WSGI_FIELD_SINGLE|NGX_HTTP_WSGI_FIELD_REDIRECT },
 
     { ngx_string("accept-ranges"),
-      ngx_http_wsgi_set_single,
+      ngx_http_wsgi_set_accept_ranges,
       offsetof(ngx_http_headers_out_t, accept_ranges),
       NGX_HTTP_WSGI_FIELD_SINGLE|NGX_HTTP_WSGI_FIELD_REDIRECT },
 
@@ -116,10 +118,20 @@ ngx_http_wsgi_header_t  ngx_http_wsgi_headers[] = {
       offsetof(ngx_http_headers_out_t, link),
       0 },
 
+    { ngx_string("x-accel-expires"),
+      ngx_http_wsgi_set_line,
+      0,
+      NGX_HTTP_WSGI_FIELD_SINGLE },
+
+    { ngx_string("x-accel-redirect"),
+      ngx_http_wsgi_set_line,
+      0,
+      NGX_HTTP_WSGI_FIELD_SINGLE },
+
     { ngx_string("x-accel-limit-rate"),
       ngx_http_wsgi_set_limit_rate,
       NGX_HTTP_UPSTREAM_IGN_XA_LIMIT_RATE,
-      NGX_HTTP_WSGI_FIELD_ACCEL },
+      NGX_HTTP_WSGI_FIELD_SINGLE|NGX_HTTP_WSGI_FIELD_ACCEL },
 
     { ngx_string("x-accel-buffering"),
       ngx_http_wsgi_set_buffering,
@@ -327,6 +339,24 @@ ngx_http_wsgi_set_location(ngx_http_request_t *r, ngx_table_elt_t *field,
 {
     if (field->value.len && field->value.data[0] == '/') {
         return ngx_http_wsgi_set_line(r, field, 0);
+    }
+
+    return ngx_http_wsgi_set_single(r, field, offset);
+}
+
+
+/* With wsgi_force_ranges it is nginx that has ranges, and says so. */
+
+static ngx_int_t
+ngx_http_wsgi_set_accept_ranges(ngx_http_request_t *r, ngx_table_elt_t *field,
+    ngx_uint_t offset)
+{
+    ngx_http_wsgi_loc_conf_t  *wlcf;
+
+    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wsgi_module);
+
+    if (wlcf->force_ranges) {
+        return NGX_OK;
     }
 
     return ngx_http_wsgi_set_single(r, field, offset);

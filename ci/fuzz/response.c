@@ -142,7 +142,8 @@ fuzz_is_single(ngx_str_t *name)
     static const char  *names[] = {
         "Content-Type", "Content-Encoding", "Content-Range", "Date", "Server",
         "Location", "Refresh", "Last-Modified", "ETag", "Expires",
-        "Accept-Ranges"
+        "Accept-Ranges", "X-Accel-Expires", "X-Accel-Redirect",
+        "X-Accel-Limit-Rate"
     };
 
     for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
