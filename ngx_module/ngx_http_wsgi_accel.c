@@ -14,7 +14,7 @@
 
 static ngx_int_t ngx_http_wsgi_intercept(ngx_http_wsgi_ctx_t *ctx,
     ngx_http_wsgi_message_t *m);
-static ngx_str_t *ngx_http_wsgi_find_redirect(ngx_http_request_t *r,
+static ngx_keyval_t *ngx_http_wsgi_find_redirect(ngx_http_request_t *r,
     ngx_http_wsgi_message_t *m);
 static ngx_int_t ngx_http_wsgi_redirect(ngx_http_wsgi_ctx_t *ctx,
     ngx_str_t *uri);
@@ -40,8 +40,10 @@ static ngx_str_t  ngx_http_wsgi_accel_headers[] = {
 ngx_int_t
 ngx_http_wsgi_divert(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 {
-    ngx_int_t   rc;
-    ngx_str_t  *value, uri;
+    u_char           *p;
+    ngx_int_t         rc;
+    ngx_keyval_t     *redirect;
+    ngx_table_elt_t   field;
 
     rc = ngx_http_wsgi_intercept(ctx, m);
 
@@ -49,19 +51,11 @@ ngx_http_wsgi_divert(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
         return rc;
     }
 
-    value = ngx_http_wsgi_find_redirect(ctx->request, m);
+    redirect = ngx_http_wsgi_find_redirect(ctx->request, m);
 
-    if (value == NULL) {
+    if (redirect == NULL) {
         return NGX_DECLINED;
     }
-
-    uri.len = value->len;
-    uri.data = ngx_pnalloc(ctx->request->pool, uri.len + 1);
-    if (uri.data == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_cpystrn(uri.data, value->data, uri.len + 1);
 
     rc = ngx_http_wsgi_set_fields(ctx->request, m,
                                   NGX_HTTP_WSGI_FIELD_REDIRECT);
@@ -69,13 +63,21 @@ ngx_http_wsgi_divert(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
         return rc;
     }
 
+    rc = ngx_http_wsgi_alloc_fields(ctx->request, redirect, 1, &p);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    (void) ngx_http_wsgi_copy_field(&field, p, redirect);
+
     ctx->status = m->status;
 
-    return ngx_http_wsgi_redirect(ctx, &uri);
+    return ngx_http_wsgi_redirect(ctx, &field.value);
 }
 
 
-static ngx_str_t *
+static ngx_keyval_t *
 ngx_http_wsgi_find_redirect(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
 {
     ngx_str_t                 *key;
@@ -96,7 +98,7 @@ ngx_http_wsgi_find_redirect(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
                                key->len)
                == 0)
         {
-            return &m->fields[i].value;
+            return &m->fields[i];
         }
     }
 

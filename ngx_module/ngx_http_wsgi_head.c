@@ -106,7 +106,7 @@ ngx_http_wsgi_set_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
     ngx_table_elt_t          field;
     ngx_http_wsgi_header_t  *h;
 
-    rc = ngx_http_wsgi_alloc_fields(r, m, &p);
+    rc = ngx_http_wsgi_alloc_fields(r, m->fields, m->nfields, &p);
 
     if (rc != NGX_OK) {
         return rc;
@@ -151,13 +151,13 @@ ngx_http_wsgi_set_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
 /*
  * Header fields have to live as long as the request, for access logs and
  * variables; the message does not.  And nginx's filters expect what its own
- * parsers make: the name in lower case, too, and a NUL behind name and value,
- * up to which some of them read.
+ * parsers make: the name in lower case, too, no space around a value, and a NUL
+ * behind name and value, up to which some of them read.
  */
 
 ngx_int_t
-ngx_http_wsgi_alloc_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
-    u_char **p)
+ngx_http_wsgi_alloc_fields(ngx_http_request_t *r, ngx_keyval_t *fields,
+    ngx_uint_t n, u_char **p)
 {
     size_t      names, values;
     ngx_uint_t  i;
@@ -165,20 +165,20 @@ ngx_http_wsgi_alloc_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
     names = 0;
     values = 0;
 
-    for (i = 0; i < m->nfields; i++) {
-        names += m->fields[i].key.len;
-        values += m->fields[i].value.len;
+    for (i = 0; i < n; i++) {
+        names += fields[i].key.len;
+        values += fields[i].value.len;
     }
 
     if (names + values > NGX_HTTP_WSGI_MAX_HEAD) {
         ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "wsgi: the application sent %uD header fields of %uz "
-                      "bytes, more than %d", m->nfields, names + values,
+                      "wsgi: the application sent %ui header fields of %uz "
+                      "bytes, more than %d", n, names + values,
                       NGX_HTTP_WSGI_MAX_HEAD);
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
-    *p = ngx_pnalloc(r->pool, 2 * names + values + 2 * m->nfields);
+    *p = ngx_pnalloc(r->pool, 2 * names + values + 2 * n);
 
     return *p ? NGX_OK : NGX_ERROR;
 }
@@ -187,6 +187,19 @@ ngx_http_wsgi_alloc_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
 u_char *
 ngx_http_wsgi_copy_field(ngx_table_elt_t *to, u_char *p, ngx_keyval_t *field)
 {
+    ngx_str_t  value;
+
+    value = field->value;
+
+    while (value.len && value.data[0] == ' ') {
+        value.data++;
+        value.len--;
+    }
+
+    while (value.len && value.data[value.len - 1] == ' ') {
+        value.len--;
+    }
+
     to->key.data = p;
     to->key.len = field->key.len;
 
@@ -194,9 +207,9 @@ ngx_http_wsgi_copy_field(ngx_table_elt_t *to, u_char *p, ngx_keyval_t *field)
     *p++ = '\0';
 
     to->value.data = p;
-    to->value.len = field->value.len;
+    to->value.len = value.len;
 
-    p = ngx_cpymem(p, field->value.data, field->value.len);
+    p = ngx_cpymem(p, value.data, value.len);
     *p++ = '\0';
 
     to->lowcase_key = p;

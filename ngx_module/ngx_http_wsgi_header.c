@@ -288,15 +288,13 @@ ngx_http_wsgi_set_content_type(ngx_http_request_t *r, ngx_table_elt_t *field,
 
         start = p;
 
-        while (p[1] == ' ') {
-            p++;
-        }
+        while (*++p == ' ') { /* void */ }
 
-        if (ngx_strncasecmp(p + 1, (u_char *) "charset=", 8) != 0) {
+        if (ngx_strncasecmp(p, (u_char *) "charset=", 8) != 0) {
             continue;
         }
 
-        p += sizeof(";charset=") - 1;
+        p += sizeof("charset=") - 1;
 
         if (*p == '"') {
             p++;

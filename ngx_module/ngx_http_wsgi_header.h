@@ -24,7 +24,8 @@
 
 /*
  * Takes a field into r->headers_out.  Its text lives as long as the request,
- * "field" itself does not.  "offset" is that of the table.  NGX_OK or NGX_ERROR.
+ * "field" itself does not.  "offset" is that of the table.  Returns NGX_OK or
+ * NGX_ERROR.
  */
 typedef ngx_int_t (*ngx_http_wsgi_header_pt)(ngx_http_request_t *r,
     ngx_table_elt_t *field, ngx_uint_t offset);
@@ -46,12 +47,12 @@ ngx_int_t ngx_http_wsgi_set_line(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_uint_t offset);
 
 /*
- * The fields of a message become nginx's: memory of the request for the text of
- * all of them, from which each takes its part and returns what is left.
+ * Fields of a message become nginx's: memory of the request for the text of all
+ * "n" of them, from which each takes its part and returns what is left.
  * NGX_OK, NGX_ERROR, or a status if they are too large.
  */
 ngx_int_t ngx_http_wsgi_alloc_fields(ngx_http_request_t *r,
-    ngx_http_wsgi_message_t *m, u_char **p);
+    ngx_keyval_t *fields, ngx_uint_t n, u_char **p);
 u_char *ngx_http_wsgi_copy_field(ngx_table_elt_t *to, u_char *p,
     ngx_keyval_t *field);
 

@@ -130,7 +130,7 @@ ngx_http_wsgi_set_hints(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
     if (ngx_list_init(&r->headers_out.headers, r->pool, m->nfields + 1,
                       sizeof(ngx_table_elt_t))
         != NGX_OK
-        || ngx_http_wsgi_alloc_fields(r, m, &p) != NGX_OK)
+        || ngx_http_wsgi_alloc_fields(r, m->fields, m->nfields, &p) != NGX_OK)
     {
         return NGX_ERROR;
     }

@@ -26,7 +26,7 @@ const char *const  fuzz_words[] = {
     "Accept-Ranges", "WWW-Authenticate", "Cache-Control", "Link",
     "X-Accel-Limit-Rate", "X-Accel-Buffering", "X-Accel-Charset", "no", "yes",
     "X-Accel-Expires", "X-Accel-Redirect",
-    "Content-Disposition", NULL
+    "Content-Disposition", " ", NULL
 };
 
 
@@ -43,6 +43,21 @@ ngx_http_wsgi_is_hidden(ngx_http_wsgi_loc_conf_t *wlcf, ngx_str_t *name)
 {
     return name->len == sizeof("Date") - 1
            && ngx_strncasecmp(name->data, (u_char *) "Date", 4) == 0;
+}
+
+
+/* Space around a value is not part of it. */
+
+static void
+fuzz_trim(ngx_str_t *value)
+{
+    for ( /* void */ ; value->len && *value->data == ' '; value->len--) {
+        value->data++;
+    }
+
+    while (value->len && value->data[value->len - 1] == ' ') {
+        value->len--;
+    }
 }
 
 
@@ -79,6 +94,7 @@ fuzz_message(ngx_http_wsgi_message_t *m, fuzz_cursor_t *c)
         p = ngx_cpymem(p, in.pos, m->fields[n].value.len);
 
         fuzz_given[n] = m->fields[n];
+        fuzz_trim(&fuzz_given[n].value);
     }
 
     m->nfields = n;
