@@ -39,6 +39,7 @@ type said struct {
 	Cut    bool        `json:"cut"`    // it ends before it is complete
 	Echo   bool        `json:"echo"`   // the body tells what the request was
 	Slice  int         `json:"slice"`  // the range that was asked for, of so many bytes
+	Until  string      `json:"until"`  // the answer waits for this file
 }
 
 func (s said) String() string {
@@ -105,6 +106,9 @@ func serveSaid(conn net.Conn) {
 	s := said{Echo: true}
 	text, _ := base64.StdEncoding.DecodeString(req.Header.Get("X-Said"))
 	_ = json.Unmarshal(text, &s) // or nothing was passed on
+	for s.Until != "" && !exists(s.Until) {
+		time.Sleep(5 * time.Millisecond)
+	}
 	if s.Echo {
 		s = s.echo(req, body)
 	}
@@ -352,10 +356,21 @@ func (c *comparison) readLog() map[string]string {
 // exchange sends the request of a case to one side.
 func (c *comparison) exchange(t *testing.T, p *pair, addr, key string) *seen {
 	t.Helper()
-	method := cmp.Or(p.method, "GET")
 	w := dialTo(t, "tcp", addr)
 	defer func() { _ = w.Close() }()
-	text := fmt.Sprintf("%s /%d/x?a=b %s\nHost: localhost\nX-Key: %s\nX-Said: %s\n", method,
+	began := time.Now()
+	w.send(c.requestText(p, key))
+	w.sendRaw(p.body)
+	r := w.reply(cmp.Or(p.method, "GET"))
+	v := r.seen()
+	v.Slow = p.timed && time.Since(began) > 1200*time.Millisecond
+	v.Next = w.next(r)
+	return v
+}
+
+// requestText is the head of a request.
+func (c *comparison) requestText(p *pair, key string) string {
+	text := fmt.Sprintf("%s /%d/x?a=b %s\nHost: localhost\nX-Key: %s\nX-Said: %s\n", cmp.Or(p.method, "GET"),
 		slices.Index(c.places, p.conf), cmp.Or(p.proto, "HTTP/1.1"), key, p.said.encode())
 	for _, line := range p.request {
 		text += line + "\n"
@@ -363,14 +378,7 @@ func (c *comparison) exchange(t *testing.T, p *pair, addr, key string) *seen {
 	if p.body != "" {
 		text += fmt.Sprintf("Content-Length: %d\n", len(p.body))
 	}
-	began := time.Now()
-	w.send(text + "\n")
-	w.sendRaw(p.body)
-	r := w.reply(method)
-	v := r.seen()
-	v.Slow = p.timed && time.Since(began) > 1200*time.Millisecond
-	v.Next = w.next(r)
-	return v
+	return text + "\n"
 }
 
 func (r *reply) seen() *seen {

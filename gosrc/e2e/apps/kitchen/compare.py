@@ -5,11 +5,15 @@ answer is in a header field of the request."""
 
 import base64
 import json
+import os
+import time
 
 
 def answer(environ, start_response):
     said = environ.get("HTTP_X_SAID")
     said = json.loads(base64.b64decode(said)) if said else {"echo": True}
+    while said.get("until") and not os.path.exists(said["until"]):
+        time.sleep(0.005)
     if said.get("slice"):
         return part(environ["HTTP_RANGE"], said, start_response)
     if said["echo"]:
