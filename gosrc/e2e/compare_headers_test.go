@@ -123,6 +123,9 @@ func TestCompareDocumented(t *testing.T) {
 		{said: said{Fields: fields("X-Sendfile: /etc/passwd")}},
 	}
 	for _, name := range []string{"Proxy-Connection", "TE", "Trailer", "Upgrade"} {
+		if name == "Upgrade" && nginxMinor(t) >= 31 {
+			continue // which drops it, too
+		}
 		cases = append(cases, compared{
 			said:    said{Fields: fields(name + ": something")},
 			unlike:  "Header fields that are for the server to send are dropped with a warning.",
