@@ -14,9 +14,10 @@
  */
 
 
-#include "ngx_http_wsgi_module.h"
+#include "ngx_http_wsgi_verdict.h"
 
 #include <poll.h>
+#include <sys/ioctl.h>
 
 
 /* for the start of Python, and for what atexit runs */
@@ -39,10 +40,8 @@ typedef struct {
     ngx_msec_t                      limit;
     uint64_t                        end;
     ngx_fd_t                        fd;
-    u_char                          verdict;
     ngx_uint_t                      again;
-    size_t                          len;
-    u_char                          line[NGX_MAX_ERROR_STR];
+    ngx_http_wsgi_verdict_t         verdict;
 } ngx_http_wsgi_check_t;
 
 
@@ -53,9 +52,11 @@ static char *ngx_http_wsgi_check_wait(ngx_http_wsgi_check_t *check);
 static ngx_uint_t ngx_http_wsgi_check_give_up(ngx_http_wsgi_check_t *check);
 static ngx_uint_t ngx_http_wsgi_check_told_to_end(void);
 static ngx_uint_t ngx_http_wsgi_check_worker_died(void);
-static ngx_int_t ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check,
+static ngx_int_t ngx_http_wsgi_check_poll(ngx_http_wsgi_check_t *check,
     ngx_msec_t timeout);
-static void ngx_http_wsgi_check_lines(ngx_http_wsgi_check_t *check);
+static ssize_t ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check,
+    size_t max);
+static void ngx_http_wsgi_check_drain(ngx_http_wsgi_check_t *check);
 static char *ngx_http_wsgi_check_verdict(ngx_http_wsgi_check_t *check,
     int status);
 
@@ -152,19 +153,19 @@ ngx_http_wsgi_check_run(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
     }
 
     check.log = cycle->log;
-    check.limit = mcf->start_timeout * mcf->apps.nelts
-                  + NGX_HTTP_WSGI_CHECK_GRACE;
+    check.limit = ngx_http_wsgi_imports_time(mcf, NGX_HTTP_WSGI_CHECK_GRACE);
     check.end = ngx_http_wsgi_now() + check.limit;
     check.fd = fds[0];
-    check.verdict = 0;
     check.again = ngx_http_wsgi_check_put_off;
-    check.len = 0;
+
+    ngx_http_wsgi_verdict_init(&check.verdict, cycle->log);
 
     ngx_http_wsgi_check_put_off = 0;
 
     check.pid = fork();
 
     if (check.pid == 0) {
+        (void) close(fds[0]);
         ngx_http_wsgi_check_child(cycle, mcf, fds[1]);
     }
 
@@ -176,6 +177,11 @@ ngx_http_wsgi_check_run(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
         rc = NGX_CONF_ERROR;
 
     } else {
+
+        /* somebody else may have read what was there */
+
+        (void) ngx_nonblocking(fds[0]);
+
         ngx_http_wsgi_workers_set_checking(1);
 
         rc = ngx_http_wsgi_check_wait(&check);
@@ -205,7 +211,7 @@ ngx_http_wsgi_check_wait(ngx_http_wsgi_check_t *check)
 
     for ( ;; ) {
 
-        if (ngx_http_wsgi_check_read(check, slice) == NGX_DONE) {
+        if (ngx_http_wsgi_check_poll(check, slice) == NGX_DONE) {
             slice = NGX_HTTP_WSGI_CHECK_SHORT_SLICE;
             (void) poll(NULL, 0, slice);
         }
@@ -237,11 +243,7 @@ ngx_http_wsgi_check_wait(ngx_http_wsgi_check_t *check)
         }
     }
 
-    while (ngx_http_wsgi_check_read(check, 0) == NGX_OK
-           && ngx_http_wsgi_now() < check->end)
-    {
-        /* void */
-    }
+    ngx_http_wsgi_check_drain(check);
 
     return ngx_http_wsgi_check_verdict(check, status);
 }
@@ -311,9 +313,10 @@ ngx_http_wsgi_check_told_to_end(void)
 /* NGX_DONE: there is nothing to come; NGX_AGAIN: nothing has come. */
 
 static ngx_int_t
-ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check, ngx_msec_t timeout)
+ngx_http_wsgi_check_poll(ngx_http_wsgi_check_t *check, ngx_msec_t timeout)
 {
-    ssize_t        n;
+    int            n;
+    ssize_t        size;
     struct pollfd  pfd;
 
     pfd.fd = check->fd;
@@ -329,18 +332,63 @@ ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check, ngx_msec_t timeout)
         return NGX_AGAIN;
     }
 
-    n = read(check->fd, check->line + check->len,
-             sizeof(check->line) - check->len);
+    size = ngx_http_wsgi_check_read(check, NGX_MAX_SIZE_T_VALUE);
 
-    if (n <= 0) {
-        return NGX_DONE;
+    if (size > 0) {
+        return NGX_OK;
     }
 
-    check->len += n;
+    return size == -1 && ngx_errno == NGX_EAGAIN ? NGX_AGAIN : NGX_DONE;
+}
 
-    ngx_http_wsgi_check_lines(check);
 
-    return NGX_OK;
+static ssize_t
+ngx_http_wsgi_check_read(ngx_http_wsgi_check_t *check, size_t max)
+{
+    size_t    size;
+    u_char   *p;
+    ssize_t   n;
+
+    p = ngx_http_wsgi_verdict_room(&check->verdict, &size);
+
+    n = read(check->fd, p, ngx_min(size, max));
+
+    if (n > 0) {
+        ngx_http_wsgi_verdict_add(&check->verdict, n);
+    }
+
+    return n;
+}
+
+
+/*
+ * The child has ended: what is in the pipe now is the rest of what it wrote.  A
+ * process that it has left behind could go on for ever.
+ */
+
+static void
+ngx_http_wsgi_check_drain(ngx_http_wsgi_check_t *check)
+{
+    int      left;
+    ssize_t  n;
+
+    ngx_time_update();
+
+    if (ioctl(check->fd, FIONREAD, &left) == -1) {
+        left = 0;
+    }
+
+    while (left > 0) {
+        n = ngx_http_wsgi_check_read(check, left);
+
+        if (n <= 0) {
+            break;
+        }
+
+        left -= (int) n;
+    }
+
+    ngx_http_wsgi_verdict_end(&check->verdict);
 }
 
 
@@ -373,44 +421,10 @@ ngx_http_wsgi_check_worker_died(void)
 }
 
 
-/* A line is its level, one character, and the text; or it is the verdict. */
-
-static void
-ngx_http_wsgi_check_lines(ngx_http_wsgi_check_t *check)
-{
-    size_t      n;
-    u_char     *p;
-    ngx_str_t   text;
-
-    for ( ;; ) {
-        p = ngx_strlchr(check->line, check->line + check->len, LF);
-
-        if (p == NULL && check->len < sizeof(check->line)) {
-            return;
-        }
-
-        n = p ? (size_t) (p - check->line) : check->len;
-
-        if (n && check->line[0] < '0') {
-            check->verdict = check->line[0];
-
-        } else if (n) {
-            text.data = check->line + 1;
-            text.len = n - 1;
-
-            ngx_log_error((ngx_uint_t) (check->line[0] - '0'), check->log, 0,
-                          "wsgi: %V", &text);
-        }
-
-        n += (p != NULL);
-        check->len -= n;
-
-        ngx_memmove(check->line, check->line + n, check->len);
-    }
-}
-
-
-/* An exit status alone proves nothing: an import may call exit(), too. */
+/*
+ * An exit status alone proves nothing: an import may call exit(), too.  Nor
+ * does a verdict alone: the child that writes it does nothing after it.
+ */
 
 static char *
 ngx_http_wsgi_check_verdict(ngx_http_wsgi_check_t *check, int status)
@@ -423,7 +437,7 @@ ngx_http_wsgi_check_verdict(ngx_http_wsgi_check_t *check, int status)
         return NGX_CONF_ERROR;
     }
 
-    if (check->verdict == 0) {
+    if (check->verdict.found == 0 || WEXITSTATUS(status) != 0) {
         ngx_log_error(NGX_LOG_EMERG, check->log, 0,
                       "the import of the applications ended its process with "
                       "code %d, the configuration is refused (\"wsgi_check\")",
@@ -431,7 +445,7 @@ ngx_http_wsgi_check_verdict(ngx_http_wsgi_check_t *check, int status)
         return NGX_CONF_ERROR;
     }
 
-    if (check->verdict != NGX_HTTP_WSGI_CHECK_PASSED) {
+    if (check->verdict.found != NGX_HTTP_WSGI_CHECK_PASSED) {
         ngx_log_error(NGX_LOG_EMERG, check->log, 0,
                       "not all applications can be imported, the "
                       "configuration is refused (\"wsgi_check\")");

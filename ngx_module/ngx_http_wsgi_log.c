@@ -21,6 +21,7 @@ static void ngx_http_wsgi_write_lines(ngx_log_t *log, ngx_uint_t level,
 static void ngx_http_wsgi_write_line(ngx_log_t *log, ngx_uint_t level,
     u_char *p, size_t len);
 static size_t ngx_http_wsgi_log_piece(u_char *p, size_t len);
+static size_t ngx_http_wsgi_printable(u_char *p, u_char *last);
 static u_char *ngx_http_wsgi_log_context(ngx_log_t *log, u_char *buf,
     size_t len);
 static nwsgi_str_t ngx_http_wsgi_log_id(const nwsgi_block_t *block);
@@ -144,6 +145,88 @@ ngx_http_wsgi_log_piece(u_char *p, size_t len)
     }
 
     return NGX_HTTP_WSGI_LOG_LINE;
+}
+
+
+u_char *
+ngx_http_wsgi_escape(u_char *dst, u_char *last, u_char **text, u_char *end)
+{
+    size_t   n;
+    u_char  *p;
+
+    static const u_char  hex[] = "0123456789ABCDEF";
+
+    for (p = *text; p < end; p += n) {
+        n = ngx_http_wsgi_printable(p, end);
+
+        if ((size_t) (last - dst) < (n ? n : sizeof("\\xHH") - 1)) {
+            break;
+        }
+
+        if (n) {
+            dst = ngx_cpymem(dst, p, n);
+            continue;
+        }
+
+        *dst++ = '\\';
+        *dst++ = 'x';
+        *dst++ = hex[*p >> 4];
+        *dst++ = hex[*p & 0xf];
+
+        n = 1;
+    }
+
+    *text = p;
+
+    return dst;
+}
+
+
+/* How many bytes the character has; 0: it cannot be printed, or is none. */
+
+static size_t
+ngx_http_wsgi_printable(u_char *p, u_char *last)
+{
+    size_t    i, n;
+    uint32_t  code;
+
+    static const uint32_t  least[] = { 0, 0, 0xa0, 0x800, 0x10000 };
+
+    if (*p < 0x80) {
+        return *p >= 0x20 && *p != 0x7f;
+    }
+
+    if (*p < 0xc0 || *p >= 0xf8) {
+        return 0;
+    }
+
+    n = (*p < 0xe0) ? 2 : (*p < 0xf0) ? 3 : 4;
+
+    if ((size_t) (last - p) < n) {
+        return 0;
+    }
+
+    code = *p & (0x7f >> n);
+
+    for (i = 1; i < n; i++) {
+
+        if ((p[i] & 0xc0) != 0x80) {
+            return 0;
+        }
+
+        code = (code << 6) | (p[i] & 0x3f);
+    }
+
+    /* C1 controls are below, as are forms that are too long; 2028 ends lines */
+
+    if (code < least[n] || code > 0x10ffff
+        || (code >= 0xd800 && code <= 0xdfff)
+        || code == 0x2028 || code == 0x2029)
+    {
+        return 0;
+    }
+
+    return n;
 }
 
 

@@ -11,7 +11,7 @@
  *                 _apps.c those that name applications
  *   _library.c    wsgi_library: finds, checks and loads libngx_wsgi.so
  *   _check.c      wsgi_check: imports the applications before they serve, in a
- *                 child: _import.c
+ *                 child: _import.c; _verdict.c: what of it can be believed
  *   _limits.c     what a process must have before Go and Python come into it
  *   _configure.c  what the runtime is told of the configuration
  *   _process.c    one worker: the runtime, the wake-ups, the end
@@ -130,6 +130,22 @@ ngx_http_wsgi_equal(ngx_str_t *a, ngx_str_t *b)
 {
     return a->len == b->len
            && (a->len == 0 || ngx_memcmp(a->data, b->data, a->len) == 0);
+}
+
+
+/*
+ * What all imports, one after the other, may take, and "grace" beside them,
+ * msec.  No time limit is so long that this or a time to come overflows.
+ */
+
+#define NGX_HTTP_WSGI_LONGEST  NGX_MAX_INT32_VALUE
+
+static ngx_inline ngx_msec_t
+ngx_http_wsgi_imports_time(ngx_http_wsgi_main_conf_t *mcf, ngx_msec_t grace)
+{
+    ngx_uint_t  n = ngx_max(mcf->apps.nelts, 1);
+
+    return ngx_min(mcf->start_timeout, NGX_HTTP_WSGI_LONGEST / n) * n + grace;
 }
 
 
@@ -460,6 +476,15 @@ void ngx_http_wsgi_write_log(ngx_http_wsgi_message_t *m);
  * its request.
  */
 void ngx_http_wsgi_set_job_log(ngx_http_wsgi_job_t *job, ngx_log_t *log);
+
+/*
+ * Copies text from *text on, until "end" or until there is no room between
+ * "dst" and "last", which are 4 bytes apart at least; *text is what is left,
+ * and the end of the copy is returned.  Control characters, in ASCII or UTF-8,
+ * separators of lines, and what is not UTF-8, become \xHH.  Any process.
+ */
+u_char *ngx_http_wsgi_escape(u_char *dst, u_char *last, u_char **text,
+    u_char *end);
 
 
 /* _variables.c */

@@ -8,6 +8,9 @@
 
 #include "fuzz_nginx.h"
 
+#include <locale.h>
+#include <wchar.h>
+
 
 #define FUZZ_ALLOCS  4096
 
@@ -16,12 +19,17 @@ ngx_http_request_t        fuzz_request;
 ngx_http_wsgi_loc_conf_t  fuzz_conf;
 ngx_http_wsgi_ctx_t       fuzz_ctx;
 ngx_module_t              ngx_http_wsgi_module;
+volatile ngx_cycle_t     *ngx_cycle;
+
+void (*fuzz_logged)(ngx_uint_t level, ngx_log_t *log, const char *format,
+    va_list args);
 
 
 static void             *fuzz_allocs[FUZZ_ALLOCS];
 static size_t            fuzz_nallocs;
 static ngx_log_t         fuzz_log;
 static ngx_connection_t  fuzz_connection;
+static ngx_cycle_t       fuzz_cycle;
 static void             *fuzz_confs[] = { &fuzz_conf };
 static void             *fuzz_ctxs[] = { &fuzz_ctx };
 
@@ -35,6 +43,8 @@ fuzz_begin(void)
 
     fuzz_log.log_level = NGX_LOG_DEBUG_ALL;
     fuzz_connection.log = &fuzz_log;
+    fuzz_cycle.log = &fuzz_log;
+    ngx_cycle = &fuzz_cycle;
 
     fuzz_request.main = &fuzz_request;
     fuzz_request.connection = &fuzz_connection;
@@ -178,4 +188,40 @@ void
 ngx_log_error_core(ngx_uint_t level, ngx_log_t *log, ngx_err_t err,
     const char *fmt, ...)
 {
+    va_list  args;
+
+    if (fuzz_logged) {
+        va_start(args, fmt);
+        fuzz_logged(level, log, fmt, args);
+        va_end(args);
+    }
+}
+
+
+/* By the C library's idea of it. */
+
+void
+fuzz_printable(const u_char *p, size_t len)
+{
+    size_t     n;
+    wchar_t    ch;
+    mbstate_t  state;
+    static locale_t  utf8;
+
+    if (utf8 == NULL) {
+        utf8 = newlocale(LC_ALL_MASK, "C.UTF-8", NULL);
+        (void) uselocale(utf8);
+    }
+
+    for ( /* void */ ; len; p += n, len -= n) {
+        ngx_memzero(&state, sizeof(mbstate_t));
+
+        n = mbrtowc(&ch, (const char *) p, len, &state);
+
+        if (n == 0 || n > len || ch < 0x20 || (ch >= 0x7f && ch < 0xa0)
+            || ch == 0x2028 || ch == 0x2029)
+        {
+            fuzz_fail("byte %02x is logged", *p);
+        }
+    }
 }

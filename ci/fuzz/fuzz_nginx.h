@@ -25,6 +25,13 @@ void fuzz_begin(void);
 /* Frees what was allocated from the pool. */
 void fuzz_end(void);
 
+/* What is logged; NULL, as it is at first: the target does not look. */
+extern void (*fuzz_logged)(ngx_uint_t level, ngx_log_t *log,
+    const char *format, va_list args);
+
+/* Fails if a terminal obeys the text, or it is not UTF-8. */
+void fuzz_printable(const u_char *p, size_t len);
+
 /* Of the pool: each allocation has bounds of its own. */
 void *fuzz_alloc(size_t size);
 
