@@ -16,8 +16,9 @@
  *   sending         it has ended, and nginx sends what it gave
  *   running on      the client has gone, or has its 504
  *
- * The loop keeps the list of free entries to itself: the last one freed is the
- * first to be used, so that a worker touches no more memory than it needs.
+ * The loop keeps the list of free entries to itself, and how many owners each
+ * of the others has: the last one freed is the first to be used, so that a
+ * worker touches no more memory than it needs.
  */
 
 
@@ -31,10 +32,10 @@ static void ngx_http_wsgi_put_text(ngx_http_wsgi_flight_t *flight,
 static void ngx_http_wsgi_let_flight_go(ngx_http_wsgi_flight_t *flight);
 static void ngx_http_wsgi_put_where(ngx_http_wsgi_flight_t *flight,
     const char *text, size_t len);
-static void ngx_http_wsgi_report_flight(ngx_http_wsgi_slot_t *slot,
+static void ngx_http_wsgi_report_flight(ngx_pid_t pid,
     ngx_http_wsgi_flight_t *flight);
 static ngx_int_t ngx_http_wsgi_read_flight(ngx_http_wsgi_flight_t *flight,
-    ngx_str_t *texts);
+    u_char *buf, ngx_str_t *texts);
 static u_char *ngx_http_wsgi_flight_stage(ngx_http_wsgi_flight_t *flight,
     u_char *buf, u_char *last);
 static u_char *ngx_http_wsgi_flight_context(ngx_log_t *log, u_char *buf,
@@ -43,6 +44,7 @@ static u_char *ngx_http_wsgi_flight_context(ngx_log_t *log, u_char *buf,
 
 static ngx_http_wsgi_flight_t  **ngx_http_wsgi_free_flights;
 static ngx_uint_t                ngx_http_wsgi_nfree_flights;
+static u_char                   *ngx_http_wsgi_flight_owners;
 
 
 void
@@ -54,8 +56,11 @@ ngx_http_wsgi_init_flights(ngx_cycle_t *cycle)
     n = ngx_http_wsgi_zone->flights;
 
     ngx_http_wsgi_free_flights = ngx_palloc(cycle->pool, n * sizeof(void *));
+    ngx_http_wsgi_flight_owners = ngx_palloc(cycle->pool, n);
 
-    if (ngx_http_wsgi_free_flights == NULL) {
+    if (ngx_http_wsgi_free_flights == NULL
+        || ngx_http_wsgi_flight_owners == NULL)
+    {
         return;
     }
 
@@ -90,6 +95,8 @@ ngx_http_wsgi_take_off(ngx_http_wsgi_ctx_t *ctx)
 
     flight = ngx_http_wsgi_free_flights[--ngx_http_wsgi_nfree_flights];
 
+    ngx_http_wsgi_flight_owners[flight - ngx_http_wsgi_slot->flights] = 2;
+
     ngx_http_wsgi_fill_flight(flight, ctx);
 
     ctx->flight = flight;
@@ -121,7 +128,6 @@ ngx_http_wsgi_fill_flight(ngx_http_wsgi_flight_t *flight,
     flight->connection = r->connection->number;
     flight->ended = 0;
     flight->answered = 0;
-    flight->owners = 2;
     flight->where_len = 0;
 
     p = flight->text;
@@ -203,7 +209,7 @@ ngx_http_wsgi_flight_over(ngx_http_wsgi_job_t *job)
 static void
 ngx_http_wsgi_let_flight_go(ngx_http_wsgi_flight_t *flight)
 {
-    if (--flight->owners) {
+    if (--ngx_http_wsgi_flight_owners[flight - ngx_http_wsgi_slot->flights]) {
         return;
     }
 
@@ -271,7 +277,7 @@ ngx_http_wsgi_put_where(ngx_http_wsgi_flight_t *flight, const char *text,
     size_t len)
 {
     size_t   rest;
-    u_char  *p, *q;
+    u_char  *p;
 
     __atomic_store_n(&flight->where_len, 0, __ATOMIC_SEQ_CST);
 
@@ -289,53 +295,61 @@ ngx_http_wsgi_put_where(ngx_http_wsgi_flight_t *flight, const char *text,
 
     p = ngx_cpymem(p, text, len);
 
-    /* a file may have any name, and a line of the log is a line */
-
-    for (q = flight->where; q < p; q++) {
-        if (*q < 0x20 || *q == 0x7f) {
-            *q = '?';
-        }
-    }
-
     __atomic_store_n(&flight->where_len, p - flight->where, __ATOMIC_SEQ_CST);
 }
 
 
-/* The rest is about a worker that has died: nobody writes there any more. */
+/*
+ * The rest is about a worker that has died.  It may have written anything to
+ * its slot before that, and another process may still do so: each entry is
+ * copied once, and nothing that it says is trusted.
+ */
 
 
 void
 ngx_http_wsgi_report_flights(ngx_http_wsgi_slot_t *slot, ngx_uint_t n)
 {
-    ngx_uint_t               i;
-    ngx_http_wsgi_flight_t  *flight;
+    uint64_t                unlisted;
+    ngx_pid_t               pid;
+    ngx_uint_t              i;
+    ngx_http_wsgi_flight_t  flight;
+
+    pid = slot->pid;
 
     for (i = 0; i < n; i++) {
-        flight = &slot->flights[i];
 
-        if (flight->serial && !(flight->ended && flight->answered)) {
-            ngx_http_wsgi_report_flight(slot, flight);
+        if (slot->flights[i].serial == 0) {
+            continue;
+        }
+
+        flight = slot->flights[i];
+
+        if (!(flight.ended && flight.answered)) {
+            ngx_http_wsgi_report_flight(pid, &flight);
         }
     }
 
-    if (slot->unlisted) {
+    unlisted = slot->unlisted;
+
+    if (unlisted) {
         ngx_log_error(NGX_LOG_ERR, ngx_cycle->log, 0,
                       "wsgi: worker process %P died with %uL more requests in "
                       "flight, for which \"wsgi_zone\" had no place",
-                      slot->pid, slot->unlisted);
+                      pid, unlisted);
     }
 }
 
 
 static void
-ngx_http_wsgi_report_flight(ngx_http_wsgi_slot_t *slot,
-    ngx_http_wsgi_flight_t *flight)
+ngx_http_wsgi_report_flight(ngx_pid_t pid, ngx_http_wsgi_flight_t *flight)
 {
-    u_char     *p, stage[NGX_HTTP_WSGI_FLIGHT_WHERE + 128];
+    u_char     *p;
+    u_char      buf[4 * NGX_HTTP_WSGI_FLIGHT_TEXT];
+    u_char      stage[4 * NGX_HTTP_WSGI_FLIGHT_WHERE + 128];
     ngx_str_t   texts[NGX_HTTP_WSGI_FLIGHT_NTEXTS];
     ngx_log_t   log;
 
-    if (ngx_http_wsgi_read_flight(flight, texts) != NGX_OK) {
+    if (ngx_http_wsgi_read_flight(flight, buf, texts) != NGX_OK) {
         return;
     }
 
@@ -350,32 +364,39 @@ ngx_http_wsgi_report_flight(ngx_http_wsgi_slot_t *slot,
     ngx_log_error(NGX_LOG_ERR, &log, 0,
                   "wsgi: worker process %P died with a request in flight, "
                   "id %V, application \"%V\", pool \"%V\": %*s",
-                  slot->pid, &texts[NGX_HTTP_WSGI_FLIGHT_ID],
+                  pid, &texts[NGX_HTTP_WSGI_FLIGHT_ID],
                   &texts[NGX_HTTP_WSGI_FLIGHT_APP],
                   &texts[NGX_HTTP_WSGI_FLIGHT_POOL],
                   (size_t) (p - stage), stage);
 }
 
 
-/* A process that dies may have written anywhere before: no length is trusted */
+/* The texts as they can be logged, in "buf": four times as much as there was */
 
 static ngx_int_t
-ngx_http_wsgi_read_flight(ngx_http_wsgi_flight_t *flight, ngx_str_t *texts)
+ngx_http_wsgi_read_flight(ngx_http_wsgi_flight_t *flight, u_char *buf,
+    ngx_str_t *texts)
 {
-    u_char      *p;
+    size_t       left;
+    u_char      *p, *end, *last;
     ngx_uint_t   i;
 
     p = flight->text;
+    left = NGX_HTTP_WSGI_FLIGHT_TEXT;
+    last = buf + 4 * NGX_HTTP_WSGI_FLIGHT_TEXT;
 
     for (i = 0; i < NGX_HTTP_WSGI_FLIGHT_NTEXTS; i++) {
-        texts[i].data = p;
-        texts[i].len = flight->len[i];
 
-        p += texts[i].len;
-
-        if (p > flight->text + NGX_HTTP_WSGI_FLIGHT_TEXT) {
+        if (flight->len[i] > left) {
             return NGX_ERROR;
         }
+
+        left -= flight->len[i];
+        end = p + flight->len[i];
+
+        texts[i].data = buf;
+        buf = ngx_http_wsgi_escape(buf, last, &p, end);
+        texts[i].len = buf - texts[i].data;
     }
 
     return NGX_OK;
@@ -386,7 +407,7 @@ static u_char *
 ngx_http_wsgi_flight_stage(ngx_http_wsgi_flight_t *flight, u_char *buf,
     u_char *last)
 {
-    u_char    *p;
+    u_char    *p, *where;
     uint64_t   now;
 
     now = ngx_http_wsgi_now();
@@ -409,8 +430,10 @@ ngx_http_wsgi_flight_stage(ngx_http_wsgi_flight_t *flight, u_char *buf,
                                       : "");
 
     if (flight->where_len && flight->where_len <= NGX_HTTP_WSGI_FLIGHT_WHERE) {
-        p = ngx_slprintf(p, last, ", %*s", (size_t) flight->where_len,
-                         flight->where);
+        p = ngx_slprintf(p, last, ", ");
+
+        where = flight->where;
+        p = ngx_http_wsgi_escape(p, last, &where, where + flight->where_len);
     }
 
     return p;

@@ -3,44 +3,40 @@
  * Copyright (C) the ngx_wsgi authors
  * SPDX-License-Identifier: Apache-2.0
  *
- * wsgi_zone: shared memory with a slot for each worker.
+ * wsgi_zone: shared memory with a slot for each worker, as the master makes it.
  *
  * nginx makes it in the master and hands it on at a reload if its name and
  * its size stay the same, while old workers still use it; so its layout is
  * what the one who made it has written at its beginning, whatever the present
  * configuration would make of it.
+ *
+ * What a worker writes is an application's to write.  The master, root as a
+ * rule, looks into each zone, too: when a worker has ended, nginx unlocks the
+ * allocator of each, by a pointer that stands in it.  So all that is before the
+ * slots, nginx's part and the layout, is taken out of the shared memory as soon
+ * as it has been written.
  */
 
 
 #include "ngx_http_wsgi_zone.h"
+
+#include <sys/mman.h>
 
 
 /* of nginx's allocator, beside what it needs for each page */
 
 #define NGX_HTTP_WSGI_ZONE_PAGES  8
 
-#define NGX_HTTP_WSGI_ZONE_TICK   1000
-
 
 static ngx_uint_t ngx_http_wsgi_zone_wants(ngx_http_wsgi_main_conf_t *mcf,
     ngx_uint_t *threads);
 static size_t ngx_http_wsgi_slot_size(ngx_uint_t flights);
 static ngx_int_t ngx_http_wsgi_init_zone(ngx_shm_zone_t *shm_zone, void *data);
+static ngx_int_t ngx_http_wsgi_own(u_char *p, size_t size, ngx_log_t *log);
 static ngx_uint_t ngx_http_wsgi_fit_zone(ngx_shm_zone_t *shm_zone,
     ngx_http_wsgi_main_conf_t *mcf);
 static ngx_int_t ngx_http_wsgi_init_slots(ngx_http_wsgi_zone_t *zone,
     ngx_log_t *log);
-static ngx_http_wsgi_slot_t *ngx_http_wsgi_claim_slot(
-    ngx_http_wsgi_zone_t *zone);
-static ngx_int_t ngx_http_wsgi_try_slot(ngx_http_wsgi_slot_t *slot);
-static void ngx_http_wsgi_sweep_handler(ngx_event_t *ev);
-
-
-ngx_http_wsgi_zone_t  *ngx_http_wsgi_zone;
-ngx_http_wsgi_slot_t  *ngx_http_wsgi_slot;
-
-static ngx_event_t       ngx_http_wsgi_sweep;
-static ngx_connection_t  ngx_http_wsgi_nobody;      /* whom debug logs name */
 
 
 char *
@@ -132,7 +128,7 @@ ngx_http_wsgi_init_zone_conf(ngx_cycle_t *cycle,
 
     flights = ngx_http_wsgi_zone_wants(mcf, &threads);
 
-    size = sizeof(ngx_http_wsgi_zone_t)
+    size = ngx_pagesize
            + mcf->zone_slots * ngx_http_wsgi_slot_size(flights);
 
     size += size / ngx_pagesize * sizeof(ngx_slab_page_t)
@@ -221,8 +217,9 @@ ngx_http_wsgi_init_zone(ngx_shm_zone_t *shm_zone, void *data)
 
     shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
 
-    zone = ngx_slab_alloc(shpool, sizeof(ngx_http_wsgi_zone_t)
-                                  + mcf->zone_slots * size);
+    /* as much as that is in pages of its own */
+
+    zone = ngx_slab_alloc(shpool, ngx_pagesize + mcf->zone_slots * size);
     if (zone == NULL) {
         return NGX_ERROR;
     }
@@ -231,10 +228,47 @@ ngx_http_wsgi_init_zone(ngx_shm_zone_t *shm_zone, void *data)
     zone->slots = mcf->zone_slots;
     zone->flights = flights;
     zone->slot_size = size;
+    zone->first = (u_char *) zone + ngx_pagesize;
 
     shm_zone->data = zone;
 
-    return ngx_http_wsgi_init_slots(zone, log);
+    if (ngx_http_wsgi_init_slots(zone, log) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_wsgi_own(shm_zone->shm.addr,
+                             zone->first - shm_zone->shm.addr, log);
+}
+
+
+/* These pages are not shared any more, and have what they had. */
+
+static ngx_int_t
+ngx_http_wsgi_own(u_char *p, size_t size, ngx_log_t *log)
+{
+    void  *copy;
+
+    copy = ngx_alloc(size, log);
+    if (copy == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(copy, p, size);
+
+    if (mmap(p, size, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANON|MAP_FIXED,
+             -1, 0)
+        == MAP_FAILED)
+    {
+        ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                      "\"wsgi_zone\": mmap(%uz) failed", size);
+        ngx_free(copy);
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, copy, size);
+    ngx_free(copy);
+
+    return NGX_OK;
 }
 
 
@@ -298,6 +332,9 @@ ngx_http_wsgi_init_slots(ngx_http_wsgi_zone_t *zone, ngx_log_t *log)
 
         ngx_memzero(slot, sizeof(ngx_http_wsgi_slot_t));
 
+        slot->before = NGX_HTTP_WSGI_SLOT_GUARD;
+        slot->after = NGX_HTTP_WSGI_SLOT_GUARD;
+
         rc = pthread_mutex_init(&slot->alive, &attr);
     }
 
@@ -310,136 +347,4 @@ ngx_http_wsgi_init_slots(ngx_http_wsgi_zone_t *zone, ngx_log_t *log)
     (void) pthread_mutexattr_destroy(&attr);
 
     return NGX_OK;
-}
-
-
-void
-ngx_http_wsgi_enter_zone(ngx_cycle_t *cycle, ngx_http_wsgi_main_conf_t *mcf)
-{
-    ngx_http_wsgi_zone_t  *zone;
-
-    zone = mcf->zone ? mcf->zone->data : NULL;
-
-    /* a single process has nobody beside it or after it */
-
-    if (zone == NULL || ngx_process != NGX_PROCESS_WORKER) {
-        return;
-    }
-
-    ngx_http_wsgi_zone = zone;
-    ngx_http_wsgi_slot = ngx_http_wsgi_claim_slot(zone);
-
-    if (ngx_http_wsgi_slot == NULL) {
-        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
-                      "wsgi: zone \"%V\" has no slot for this worker: if it "
-                      "crashes, nothing will be said of its requests",
-                      &mcf->zone->shm.name);
-
-    } else {
-        ngx_http_wsgi_slot->unlisted = 0;
-
-        ngx_http_wsgi_init_flights(cycle);
-
-        ngx_http_wsgi_slot->pid = ngx_pid;
-    }
-
-    ngx_http_wsgi_nobody.fd = (ngx_socket_t) -1;
-
-    ngx_http_wsgi_sweep.handler = ngx_http_wsgi_sweep_handler;
-    ngx_http_wsgi_sweep.data = &ngx_http_wsgi_nobody;
-    ngx_http_wsgi_sweep.log = cycle->log;
-    ngx_http_wsgi_sweep.cancelable = 1;
-
-    ngx_http_wsgi_sweep_handler(&ngx_http_wsgi_sweep);
-}
-
-
-static ngx_http_wsgi_slot_t *
-ngx_http_wsgi_claim_slot(ngx_http_wsgi_zone_t *zone)
-{
-    ngx_uint_t             i;
-    ngx_http_wsgi_slot_t  *slot;
-
-    for (i = 0; i < zone->slots; i++) {
-        slot = ngx_http_wsgi_zone_slot(zone, i);
-
-        if (ngx_http_wsgi_try_slot(slot) == NGX_OK) {
-            return slot;
-        }
-    }
-
-    return NULL;
-}
-
-
-/* NGX_OK: the slot is this worker's, until it unlocks it, and is empty. */
-
-static ngx_int_t
-ngx_http_wsgi_try_slot(ngx_http_wsgi_slot_t *slot)
-{
-    int  rc;
-
-    rc = pthread_mutex_trylock(&slot->alive);
-
-    if (rc == EOWNERDEAD) {
-        (void) pthread_mutex_consistent(&slot->alive);
-
-        /* if this worker dies meanwhile, the next one begins again */
-
-        if (slot->pid) {
-            ngx_http_wsgi_report_flights(slot, ngx_http_wsgi_zone->flights);
-            slot->pid = 0;
-        }
-
-        return NGX_OK;
-    }
-
-    return rc == 0 ? NGX_OK : NGX_BUSY;
-}
-
-
-/*
- * The lock stays, until the process is no more: threads that do not come back
- * may still write to the slot, and nobody else is to have it.
- */
-
-void
-ngx_http_wsgi_leave_zone(void)
-{
-    if (ngx_http_wsgi_slot) {
-        ngx_http_wsgi_slot->pid = 0;
-    }
-}
-
-
-void
-ngx_http_wsgi_sweep_zone(void)
-{
-    ngx_uint_t             i;
-    ngx_http_wsgi_slot_t  *slot;
-
-    if (ngx_http_wsgi_zone == NULL) {
-        return;
-    }
-
-    for (i = 0; i < ngx_http_wsgi_zone->slots; i++) {
-        slot = ngx_http_wsgi_zone_slot(ngx_http_wsgi_zone, i);
-
-        if (slot->pid == 0 || slot == ngx_http_wsgi_slot) {
-            continue;
-        }
-
-        if (ngx_http_wsgi_try_slot(slot) == NGX_OK) {
-            (void) pthread_mutex_unlock(&slot->alive);
-        }
-    }
-}
-
-
-static void
-ngx_http_wsgi_sweep_handler(ngx_event_t *ev)
-{
-    ngx_http_wsgi_sweep_zone();
-
-    ngx_add_timer(ev, NGX_HTTP_WSGI_ZONE_TICK);
 }

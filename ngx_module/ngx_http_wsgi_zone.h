@@ -5,7 +5,8 @@
  *
  * What the workers know of each other, in shared memory.
  *
- *   _zone.c      wsgi_zone, and the slots: one for each worker that lives
+ *   _zone.c      wsgi_zone, as the master makes it
+ *   _slot.c      its slots: one for each worker that lives
  *   _flight.c    a worker's requests in flight, and what is said of them when
  *                the worker has died
  *
@@ -21,7 +22,7 @@
 
 
 /* Raised whenever the layout below changes. */
-#define NGX_HTTP_WSGI_ZONE_VERSION  1
+#define NGX_HTTP_WSGI_ZONE_VERSION  2
 
 /* requests of a worker that have an entry in the zone made by default */
 #define NGX_HTTP_WSGI_ZONE_FLIGHTS  256
@@ -54,7 +55,6 @@ struct ngx_http_wsgi_flight_s {
     uint64_t               connection;        /* as in the error log */
     uint32_t               ended;             /* the application; python */
     uint32_t               answered;          /* the client has it all */
-    uint32_t               owners;            /* of request and job */
     uint32_t               where_len;
     uint16_t               len[NGX_HTTP_WSGI_FLIGHT_NTEXTS];
     u_char                 text[NGX_HTTP_WSGI_FLIGHT_TEXT];
@@ -67,22 +67,36 @@ struct ngx_http_wsgi_flight_s {
  * kernel tells whoever tries the lock next that the owner has died, and tells
  * it to one process only.  So no pid has to be asked after, which could be
  * another process's by now.
+ *
+ * Any process that has the zone may write anywhere in it, if only because it is
+ * about to crash: no number of a slot is trusted, and the mutex is not touched
+ * unless what stands around it is whole.
  */
 
+#define NGX_HTTP_WSGI_SLOT_GUARD  0x5a6c6f742d677561ull
+
 typedef struct {
+    uint64_t                 before;          /* NGX_HTTP_WSGI_SLOT_GUARD */
     pthread_mutex_t          alive;
+    uint64_t                 after;           /* the same */
     ngx_pid_t                pid;             /* 0: nobody's */
     uint64_t                 unlisted;        /* requests without an entry */
     ngx_http_wsgi_flight_t   flights[];
 } ngx_http_wsgi_slot_t;
 
 
+/*
+ * How the zone is laid out.  It has pages at the zone's beginning that are no
+ * longer shared: each process has a copy, and a worker gets the master's.
+ */
+
 typedef struct {
     uint32_t                 version;
     uint32_t                 slots;
     uint32_t                 flights;         /* of each slot */
     size_t                   slot_size;
-} ngx_http_wsgi_zone_t;                       /* the slots follow it */
+    u_char                  *first;           /* slot: they are shared */
+} ngx_http_wsgi_zone_t;
 
 
 /* The zone of this worker, or NULL: it has none. */
@@ -95,8 +109,7 @@ extern ngx_http_wsgi_slot_t  *ngx_http_wsgi_slot;
 static ngx_inline ngx_http_wsgi_slot_t *
 ngx_http_wsgi_zone_slot(ngx_http_wsgi_zone_t *zone, ngx_uint_t i)
 {
-    return (ngx_http_wsgi_slot_t *)
-               ((u_char *) (zone + 1) + i * zone->slot_size);
+    return (ngx_http_wsgi_slot_t *) (zone->first + i * zone->slot_size);
 }
 
 
@@ -111,6 +124,8 @@ ngx_int_t ngx_http_wsgi_add_zone(ngx_conf_t *cf);
 /* When the number of workers is known: how large the zone has to be. */
 char *ngx_http_wsgi_init_zone_conf(ngx_cycle_t *cycle,
     ngx_http_wsgi_main_conf_t *mcf);
+
+/* _slot.c */
 
 /* In a worker, before anything that may crash: takes a slot. */
 void ngx_http_wsgi_enter_zone(ngx_cycle_t *cycle,

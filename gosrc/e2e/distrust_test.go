@@ -176,3 +176,101 @@ func TestDistrustLongTime(t *testing.T) {
 		file("app/site_app.py", deployed), file("app/site_app2.py", deployed))
 	assert.True(t, ok, out)
 }
+
+// overwriting is an application that overwrites all memory that its worker
+// shares with others, and if it is told so, what lies before each piece of it.
+const overwriting = `
+import ctypes, os, time
+
+while os.path.exists(os.environ["MARKS"] + "/closed"):
+    time.sleep(0.01)
+
+def regions():
+    before = 0, 0, ""
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            fields = line.split(None, 5)
+            start, end = (int(x, 16) for x in fields[0].split("-"))
+            if fields[1] == "rw-s" and "/dev/zero" in line:
+                yield start, end, before[1] == start and before[2] == "rw-p"
+            before = start, end, fields[1]
+
+def application(environ, start_response):
+    _, what, fill = environ["PATH_INFO"].split("/")
+    for start, end, own in list(regions()):
+        if what == "layout" and own:
+            ctypes.memset(start - 8192, int(fill), 8192)
+        if what == "peers":  # pid, generation, state: ready, failures, able
+            words = [os.getppid(), int(fill), 2, 0, 1] * ((end - start) // 40 - 9)
+            (ctypes.c_uint64 * len(words)).from_address(start + 9 * 40)[:] = words
+        elif what != "none":
+            ctypes.memset(start, int(fill), end - start)
+    start_response("200 OK", [])
+    return [str(os.getpid()).encode()]
+`
+
+const overwritten = `
+    wsgi_env MARKS {{.Var}};
+    wsgi_python_path {{.Dir}}/app;
+    server {
+        listen {{.Addr}};
+        location / { wsgi_pass overwriting; }
+        location /broken { wsgi_pass absent; }
+    }`
+
+const crashed = `exited on signal [1-8]\b`
+
+// A worker that has overwritten the memory that it shares with others, nginx's
+// own included, and is killed then, takes nobody along; after a reload all is
+// as before, except that a crash may not be reported.
+func TestDistrustSharedMemory(t *testing.T) {
+	t.Parallel()
+	for _, zone := range []string{"", "wsgi_zone mine 1m;"} {
+		for _, target := range []string{"/all/0", "/all/165", "/all/255", "/layout/165"} {
+			t.Run(zone+target, func(t *testing.T) {
+				t.Parallel()
+				if sanitized && target == "/layout/165" {
+					t.Skip("AddressSanitizer's memset() does not write there")
+				}
+				n := start(t, zone+overwritten, workers(2), allowRespawn(),
+					file("app/overwriting.py", overwriting),
+					allowLog(`exited on signal`))
+				master := n.cmd.Process.Pid
+				pid := n.worker2(t)
+				_, _ = n.try("GET", target, nil)
+				n.reload()
+				crashes := n.countLog(crashed)
+				n.waitLog(`"wsgi_zone" has been overwritten, .* restart nginx`)
+				for range 3 {
+					n.kill(n.workers()[0])
+					n.wait("another worker", func() bool { return len(n.workers()) == 2 })
+					assert.NotEqual(t, pid, n.worker2(t))
+				}
+				n.reload()
+				n.worker2(t)
+				assert.True(t, alive(master))
+				assert.Equal(t, crashes, n.countLog(crashed), "of new workers")
+				assert.Zero(t, n.countLog("cannot import what those before it could"))
+			})
+		}
+	}
+}
+
+// worker2 returns the process of some worker that serves.
+func (n *instance) worker2(t *testing.T) string {
+	t.Helper()
+	return n.text(t, "/none/0")
+}
+
+// What a client has sent is no command to the terminal of whoever reads about
+// the crash of its worker.
+func TestDistrustRequestOfCrash(t *testing.T) {
+	t.Parallel()
+	n := start(t, crashing, allowRespawn(), allowLog(`worker process \d+ exited on signal 9`))
+	pid := n.worker()
+	n.dial(t).request("POST", "/timing/nap/20/"+name(t)+"\xc2\x9b\xe2\x80\xa8\xff\xc3\xa9")
+	n.notes(t, name(t)+"%C2%9B%E2%80%A8%FF%C3%A9", 1)
+	n.kill(pid)
+	n.waitLog(fmt.Sprintf(`worker process %d died with .* request: "POST /timing/nap/20/%s`+
+		`\\xC2\\x9B\\xE2\\x80\\xA8\\xFFé"`, pid, name(t)))
+}
