@@ -10,6 +10,11 @@
  * A worker has the entry of its slot in ngx_processes[], which its replacement
  * gets as well, and nobody else while it lives.  It alone writes there.  One
  * that was killed cannot say so: the others look whether its process exists.
+ *
+ * An application can write there, too, by mistake or on purpose.  So the master
+ * reads nothing of it that it acts upon: it keeps the numbers for itself, and
+ * writes them anew at each reload, which mends them.  Whatever stands in the
+ * entry of a worker, others may wait for it in vain, or not at all, no more.
  */
 
 
@@ -44,14 +49,14 @@ typedef struct {
 typedef struct {
     ngx_atomic_t                    generation;        /* of the newest ones */
     ngx_atomic_t                    workers;           /* of that generation */
-    ngx_atomic_t                    previous;          /* and of that before */
-    ngx_atomic_t                    patience;          /* msec */
+    ngx_atomic_t                    patience;          /* with it, msec */
     ngx_atomic_t                    lease;
-    ngx_atomic_t                    checking;          /* pid of a master */
+    ngx_atomic_t                    checking;          /* pid of the master */
     ngx_http_wsgi_worker_t          worker[NGX_MAX_PROCESSES];
 } ngx_http_wsgi_workers_t;
 
 
+static void ngx_http_wsgi_workers_clean(ngx_http_wsgi_workers_t *w);
 static ngx_uint_t ngx_http_wsgi_workers_serves(ngx_http_wsgi_worker_t *w);
 static ngx_uint_t ngx_http_wsgi_workers_exists(ngx_atomic_uint_t pid);
 
@@ -60,6 +65,8 @@ static ngx_uint_t ngx_http_wsgi_workers_exists(ngx_atomic_uint_t pid);
 
 static ngx_http_wsgi_workers_t  *ngx_http_wsgi_workers;
 static ngx_atomic_uint_t         ngx_http_wsgi_generation;
+static ngx_uint_t                ngx_http_wsgi_nworkers;     /* of it */
+static ngx_uint_t                ngx_http_wsgi_previous;     /* and before */
 static ngx_pid_t                 ngx_http_wsgi_old_master;
 
 
@@ -94,19 +101,58 @@ ngx_http_wsgi_workers_init_module(ngx_cycle_t *cycle)
     w = ngx_http_wsgi_workers;
     ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx, ngx_core_module);
 
-    w->previous = w->workers;
-    w->workers = ccf->worker_processes;
-    w->patience = mcf->start_timeout * mcf->apps.nelts
-                  + NGX_HTTP_WSGI_WORKERS_GRACE;
-    w->lease = NGX_HTTP_WSGI_LEASE_FREE;
+    ngx_http_wsgi_generation++;
+    ngx_http_wsgi_previous = ngx_http_wsgi_nworkers;
+    ngx_http_wsgi_nworkers = ccf->worker_processes;
 
-    ngx_http_wsgi_generation = ngx_atomic_fetch_add(&w->generation, 1) + 1;
+    ngx_http_wsgi_workers_clean(w);
+
+    w->workers = ngx_http_wsgi_nworkers;
+    w->patience = ngx_http_wsgi_imports_time(mcf, NGX_HTTP_WSGI_WORKERS_GRACE);
+    w->lease = NGX_HTTP_WSGI_LEASE_FREE;
+    w->checking = 0;
+
+    ngx_memory_barrier();
+
+    w->generation = ngx_http_wsgi_generation;
 
     /* this is the master: its parent has passed the listening sockets on */
 
     ngx_http_wsgi_old_master = ngx_inherited ? ngx_parent : 0;
 
     return NGX_OK;
+}
+
+
+/*
+ * Only entries that can be true are left: of processes that there are, and of
+ * generations that have been.  A replacement that has not written its own yet
+ * does so anew.
+ */
+
+static void
+ngx_http_wsgi_workers_clean(ngx_http_wsgi_workers_t *w)
+{
+    ngx_int_t          i;
+    ngx_atomic_uint_t  pid;
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        pid = w->worker[i].pid;
+
+        if (i < ngx_last_process && pid
+            && pid == (ngx_atomic_uint_t) ngx_processes[i].pid
+            && w->worker[i].generation < ngx_http_wsgi_generation)
+        {
+            continue;
+        }
+
+        /* the rest of the pages stays untouched */
+
+        if (pid || w->worker[i].generation || w->worker[i].state) {
+            ngx_memzero((void *) &w->worker[i],
+                        sizeof(ngx_http_wsgi_worker_t));
+        }
+    }
 }
 
 
@@ -127,7 +173,7 @@ ngx_http_wsgi_workers_succeed(void)
         return 1;
     }
 
-    if (ngx_http_wsgi_workers->previous < ngx_http_wsgi_workers->workers) {
+    if (ngx_http_wsgi_previous < ngx_http_wsgi_nworkers) {
         return 0;
     }
 
@@ -157,6 +203,12 @@ ngx_http_wsgi_workers_serves(ngx_http_wsgi_worker_t *w)
 static ngx_uint_t
 ngx_http_wsgi_workers_exists(ngx_atomic_uint_t pid)
 {
+    /* 0, and what is negative as a pid, would be groups of processes */
+
+    if (pid == 0 || pid > NGX_MAX_INT32_VALUE) {
+        return 0;
+    }
+
     return kill((ngx_pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH;
 }
 
@@ -325,7 +377,8 @@ ngx_http_wsgi_workers_checking(void)
 
     pid = ngx_http_wsgi_workers->checking;
 
-    return pid && ngx_http_wsgi_workers_exists(pid);
+    return pid == (ngx_atomic_uint_t) ngx_parent
+           && ngx_http_wsgi_workers_exists(pid);
 }
 
 

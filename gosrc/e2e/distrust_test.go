@@ -7,6 +7,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -254,6 +255,24 @@ func TestDistrustSharedMemory(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What stands for workers that there are not is no reason for the old ones to
+// leave before those of a reload are ready.
+func TestDistrustPeers(t *testing.T) {
+	t.Parallel()
+	n := start(t, overwritten, allowRespawn(), file("app/overwriting.py", overwriting))
+	old := n.worker2(t)
+	_ = n.get(t, "/peers/2")
+	writeFile(t, n.Var, "closed", "")
+	n.reloadWhile(func() {
+		n.waitLog("serving on until the new workers are ready")
+		for range 50 {
+			assert.Equal(t, old, n.dial(t).get("/none/0").Body)
+		}
+		require.NoError(t, os.Remove(filepath.Join(n.Var, "closed")))
+	})
+	assert.NotEqual(t, old, n.worker2(t))
 }
 
 // worker2 returns the process of some worker that serves.
