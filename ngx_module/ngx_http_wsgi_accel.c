@@ -14,8 +14,7 @@
 
 static ngx_int_t ngx_http_wsgi_intercept(ngx_http_wsgi_ctx_t *ctx,
     ngx_http_wsgi_message_t *m);
-static ngx_keyval_t *ngx_http_wsgi_find_redirect(ngx_http_request_t *r,
-    ngx_http_wsgi_message_t *m);
+static ngx_str_t *ngx_http_wsgi_find_redirect(ngx_http_wsgi_ctx_t *ctx);
 static ngx_int_t ngx_http_wsgi_redirect(ngx_http_wsgi_ctx_t *ctx,
     ngx_str_t *uri);
 static ngx_int_t ngx_http_wsgi_hide(ngx_http_wsgi_loc_conf_t *conf,
@@ -40,10 +39,8 @@ static ngx_str_t  ngx_http_wsgi_accel_headers[] = {
 ngx_int_t
 ngx_http_wsgi_divert(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 {
-    u_char           *p;
-    ngx_int_t         rc;
-    ngx_keyval_t     *redirect;
-    ngx_table_elt_t   field;
+    ngx_int_t   rc;
+    ngx_str_t  *uri;
 
     rc = ngx_http_wsgi_intercept(ctx, m);
 
@@ -51,54 +48,44 @@ ngx_http_wsgi_divert(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
         return rc;
     }
 
-    redirect = ngx_http_wsgi_find_redirect(ctx->request, m);
+    uri = ngx_http_wsgi_find_redirect(ctx);
 
-    if (redirect == NULL) {
+    if (uri == NULL) {
         return NGX_DECLINED;
     }
 
-    rc = ngx_http_wsgi_set_fields(ctx->request, m,
-                                  NGX_HTTP_WSGI_FIELD_REDIRECT);
-    if (rc != NGX_OK) {
-        return rc;
+    if (ngx_http_wsgi_set_fields(ctx, NGX_HTTP_WSGI_FIELD_REDIRECT) != NGX_OK) {
+        return NGX_ERROR;
     }
-
-    rc = ngx_http_wsgi_alloc_fields(ctx->request, redirect, 1, &p);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
-    (void) ngx_http_wsgi_copy_field(&field, p, redirect);
 
     ctx->status = m->status;
 
-    return ngx_http_wsgi_redirect(ctx, &field.value);
+    return ngx_http_wsgi_redirect(ctx, uri);
 }
 
 
-static ngx_keyval_t *
-ngx_http_wsgi_find_redirect(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
+static ngx_str_t *
+ngx_http_wsgi_find_redirect(ngx_http_wsgi_ctx_t *ctx)
 {
-    ngx_str_t                 *key;
     ngx_uint_t                 i;
+    ngx_table_elt_t           *field;
     ngx_http_wsgi_loc_conf_t  *wlcf;
 
-    wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wsgi_module);
+    wlcf = ngx_http_get_module_loc_conf(ctx->request, ngx_http_wsgi_module);
 
     if (wlcf->ignore_headers & NGX_HTTP_UPSTREAM_IGN_XA_REDIRECT) {
         return NULL;
     }
 
-    for (i = 0; i < m->nfields; i++) {
-        key = &m->fields[i].key;
+    for (i = 0; i < ctx->nfields; i++) {
+        field = &ctx->fields[i];
 
-        if (key->len == sizeof("X-Accel-Redirect") - 1
-            && ngx_strncasecmp(key->data, (u_char *) "X-Accel-Redirect",
-                               key->len)
+        if (field->key.len == sizeof("x-accel-redirect") - 1
+            && ngx_memcmp(field->lowcase_key, "x-accel-redirect",
+                          field->key.len)
                == 0)
         {
-            return &m->fields[i];
+            return &field->value;
         }
     }
 
@@ -106,7 +93,7 @@ ngx_http_wsgi_find_redirect(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
 }
 
 
-/* The text of "uri" lives as long as the request. */
+/* "uri" lives as long as the request. */
 
 static ngx_int_t
 ngx_http_wsgi_redirect(ngx_http_wsgi_ctx_t *ctx, ngx_str_t *uri)
@@ -182,7 +169,7 @@ ngx_http_wsgi_intercept(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
         which = (m->status == NGX_HTTP_UNAUTHORIZED)
                 ? NGX_HTTP_WSGI_FIELD_CHALLENGE : NGX_HTTP_WSGI_FIELD_ACCEL;
 
-        rc = ngx_http_wsgi_set_fields(ctx->request, m, which);
+        rc = ngx_http_wsgi_set_fields(ctx, which);
 
         return (rc == NGX_OK) ? (ngx_int_t) m->status : rc;
     }

@@ -18,6 +18,8 @@
 #define NGX_HTTP_WSGI_MAX_HEAD  (1024 * 1024)
 
 
+static u_char *ngx_http_wsgi_copy_field(ngx_table_elt_t *to, u_char *p,
+    ngx_keyval_t *field);
 static ngx_int_t ngx_http_wsgi_set_status(ngx_http_request_t *r,
     ngx_http_wsgi_message_t *m);
 static ngx_int_t ngx_http_wsgi_set_field(ngx_http_request_t *r,
@@ -26,19 +28,100 @@ static ngx_http_wsgi_header_t *ngx_http_wsgi_find_header(
     ngx_table_elt_t *field);
 
 
-ngx_int_t
-ngx_http_wsgi_set_head(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
-{
-    ngx_int_t  rc;
+/*
+ * Header fields have to live as long as the request, for access logs and
+ * variables; the message does not.  And nginx's filters expect what its own
+ * parsers make: the name in lower case, too, no space around a value, and a NUL
+ * behind name and value, up to which some of them read.
+ */
 
-    if (ngx_http_wsgi_set_status(r, m) != NGX_OK) {
+ngx_int_t
+ngx_http_wsgi_copy_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
+    ngx_table_elt_t **fields)
+{
+    size_t       names, values;
+    u_char      *p;
+    ngx_uint_t   i;
+
+    names = 0;
+    values = 0;
+
+    for (i = 0; i < m->nfields; i++) {
+        names += m->fields[i].key.len;
+        values += m->fields[i].value.len;
+    }
+
+    if (names + values > NGX_HTTP_WSGI_MAX_HEAD) {
+        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
+                      "wsgi: the application sent %uD header fields of %uz "
+                      "bytes, more than %d", m->nfields, names + values,
+                      NGX_HTTP_WSGI_MAX_HEAD);
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    *fields = ngx_palloc(r->pool, (m->nfields + 1) * sizeof(ngx_table_elt_t));
+    p = ngx_pnalloc(r->pool, 2 * names + values + 2 * m->nfields);
+
+    if (*fields == NULL || p == NULL) {
+        *fields = NULL;
         return NGX_ERROR;
     }
 
-    rc = ngx_http_wsgi_set_fields(r, m, 0);
+    for (i = 0; i < m->nfields; i++) {
+        p = ngx_http_wsgi_copy_field(&(*fields)[i], p, &m->fields[i]);
+    }
 
-    if (rc != NGX_OK) {
-        return rc;
+    return NGX_OK;
+}
+
+
+static u_char *
+ngx_http_wsgi_copy_field(ngx_table_elt_t *to, u_char *p, ngx_keyval_t *field)
+{
+    ngx_str_t  value;
+
+    value = field->value;
+
+    while (value.len && value.data[0] == ' ') {
+        value.data++;
+        value.len--;
+    }
+
+    while (value.len && value.data[value.len - 1] == ' ') {
+        value.len--;
+    }
+
+    to->key.data = p;
+    to->key.len = field->key.len;
+
+    p = ngx_cpymem(p, field->key.data, field->key.len);
+    *p++ = '\0';
+
+    to->value.data = p;
+    to->value.len = value.len;
+
+    p = ngx_cpymem(p, value.data, value.len);
+    *p++ = '\0';
+
+    to->lowcase_key = p;
+    to->hash = ngx_hash_strlow(p, field->key.data, field->key.len);
+    ngx_http_wsgi_header_unlink(to);
+
+    return p + field->key.len;
+}
+
+
+ngx_int_t
+ngx_http_wsgi_set_head(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
+{
+    ngx_http_request_t  *r;
+
+    r = ctx->request;
+
+    if (ngx_http_wsgi_set_status(r, m) != NGX_OK
+        || ngx_http_wsgi_set_fields(ctx, 0) != NGX_OK)
+    {
+        return NGX_ERROR;
     }
 
     r->headers_out.content_length_n = m->content_length;
@@ -96,28 +179,21 @@ ngx_http_wsgi_set_status(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
 
 
 ngx_int_t
-ngx_http_wsgi_set_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
-    ngx_uint_t which)
+ngx_http_wsgi_set_fields(ngx_http_wsgi_ctx_t *ctx, ngx_uint_t which)
 {
-    u_char                  *p;
     uint32_t                 seen, bit;
-    ngx_int_t                rc;
     ngx_uint_t               i;
-    ngx_table_elt_t          field;
+    ngx_table_elt_t         *field;
+    ngx_http_request_t      *r;
     ngx_http_wsgi_header_t  *h;
 
-    rc = ngx_http_wsgi_alloc_fields(r, m->fields, m->nfields, &p);
-
-    if (rc != NGX_OK) {
-        return rc;
-    }
-
+    r = ctx->request;
     seen = 0;
 
-    for (i = 0; i < m->nfields; i++) {
-        p = ngx_http_wsgi_copy_field(&field, p, &m->fields[i]);
+    for (i = 0; i < ctx->nfields; i++) {
+        field = &ctx->fields[i];
 
-        h = ngx_http_wsgi_find_header(&field);
+        h = ngx_http_wsgi_find_header(field);
 
         if (which
             && (h == NULL
@@ -132,91 +208,19 @@ ngx_http_wsgi_set_fields(ngx_http_request_t *r, ngx_http_wsgi_message_t *m,
             if (seen & bit) {
                 ngx_log_error(NGX_LOG_WARN, r->connection->log, 0,
                               "wsgi: the application sent a second \"%V\", "
-                              "it is dropped", &field.key);
+                              "it is dropped", &field->key);
                 continue;
             }
 
             seen |= bit;
         }
 
-        if (ngx_http_wsgi_set_field(r, &field, h, which) != NGX_OK) {
+        if (ngx_http_wsgi_set_field(r, field, h, which) != NGX_OK) {
             return NGX_ERROR;
         }
     }
 
     return NGX_OK;
-}
-
-
-/*
- * Header fields have to live as long as the request, for access logs and
- * variables; the message does not.  And nginx's filters expect what its own
- * parsers make: the name in lower case, too, no space around a value, and a NUL
- * behind name and value, up to which some of them read.
- */
-
-ngx_int_t
-ngx_http_wsgi_alloc_fields(ngx_http_request_t *r, ngx_keyval_t *fields,
-    ngx_uint_t n, u_char **p)
-{
-    size_t      names, values;
-    ngx_uint_t  i;
-
-    names = 0;
-    values = 0;
-
-    for (i = 0; i < n; i++) {
-        names += fields[i].key.len;
-        values += fields[i].value.len;
-    }
-
-    if (names + values > NGX_HTTP_WSGI_MAX_HEAD) {
-        ngx_log_error(NGX_LOG_ERR, r->connection->log, 0,
-                      "wsgi: the application sent %ui header fields of %uz "
-                      "bytes, more than %d", n, names + values,
-                      NGX_HTTP_WSGI_MAX_HEAD);
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
-
-    *p = ngx_pnalloc(r->pool, 2 * names + values + 2 * n);
-
-    return *p ? NGX_OK : NGX_ERROR;
-}
-
-
-u_char *
-ngx_http_wsgi_copy_field(ngx_table_elt_t *to, u_char *p, ngx_keyval_t *field)
-{
-    ngx_str_t  value;
-
-    value = field->value;
-
-    while (value.len && value.data[0] == ' ') {
-        value.data++;
-        value.len--;
-    }
-
-    while (value.len && value.data[value.len - 1] == ' ') {
-        value.len--;
-    }
-
-    to->key.data = p;
-    to->key.len = field->key.len;
-
-    p = ngx_cpymem(p, field->key.data, field->key.len);
-    *p++ = '\0';
-
-    to->value.data = p;
-    to->value.len = value.len;
-
-    p = ngx_cpymem(p, value.data, value.len);
-    *p++ = '\0';
-
-    to->lowcase_key = p;
-    to->hash = ngx_hash_strlow(p, field->key.data, field->key.len);
-    ngx_http_wsgi_header_unlink(to);
-
-    return p + field->key.len;
 }
 
 

@@ -46,15 +46,5 @@ extern ngx_http_wsgi_header_t  ngx_http_wsgi_headers[];
 ngx_int_t ngx_http_wsgi_set_line(ngx_http_request_t *r, ngx_table_elt_t *field,
     ngx_uint_t offset);
 
-/*
- * Fields of a message become nginx's: memory of the request for the text of all
- * "n" of them, from which each takes its part and returns what is left.
- * NGX_OK, NGX_ERROR, or a status if they are too large.
- */
-ngx_int_t ngx_http_wsgi_alloc_fields(ngx_http_request_t *r,
-    ngx_keyval_t *fields, ngx_uint_t n, u_char **p);
-u_char *ngx_http_wsgi_copy_field(ngx_table_elt_t *to, u_char *p,
-    ngx_keyval_t *field);
-
 
 #endif /* _NGX_HTTP_WSGI_HEADER_H_INCLUDED_ */

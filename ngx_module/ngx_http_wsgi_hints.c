@@ -120,9 +120,8 @@ ngx_http_wsgi_send_hints(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
 static ngx_int_t
 ngx_http_wsgi_set_hints(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
 {
-    u_char                    *p;
     ngx_uint_t                 i;
-    ngx_table_elt_t           *h, field;
+    ngx_table_elt_t           *h, *fields;
     ngx_http_wsgi_loc_conf_t  *wlcf;
 
     wlcf = ngx_http_get_module_loc_conf(r, ngx_http_wsgi_module);
@@ -130,16 +129,14 @@ ngx_http_wsgi_set_hints(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
     if (ngx_list_init(&r->headers_out.headers, r->pool, m->nfields + 1,
                       sizeof(ngx_table_elt_t))
         != NGX_OK
-        || ngx_http_wsgi_alloc_fields(r, m->fields, m->nfields, &p) != NGX_OK)
+        || ngx_http_wsgi_copy_fields(r, m, &fields) != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     for (i = 0; i < m->nfields; i++) {
 
-        p = ngx_http_wsgi_copy_field(&field, p, &m->fields[i]);
-
-        if (ngx_http_wsgi_is_hidden(wlcf, &field.key)) {
+        if (ngx_http_wsgi_is_hidden(wlcf, &fields[i].key)) {
             continue;
         }
 
@@ -148,7 +145,7 @@ ngx_http_wsgi_set_hints(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
             return NGX_ERROR;
         }
 
-        *h = field;
+        *h = fields[i];
     }
 
     return NGX_OK;

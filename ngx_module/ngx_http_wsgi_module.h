@@ -93,6 +93,9 @@ struct ngx_http_wsgi_ctx_s {
                                                           set */
 
     ngx_uint_t                      status;            /* 0: no answer yet */
+    ngx_table_elt_t                *fields;            /* of the response, all;
+                                                          NULL: none yet */
+    ngx_uint_t                      nfields;
     uint64_t                        submitted;         /* msec */
     uint64_t                        begun;
     uint64_t                        drained;
@@ -254,7 +257,6 @@ void ngx_http_wsgi_leave(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx);
 void ngx_http_wsgi_free_ctx(void *data);
 
 
-
 /* _client.c */
 
 /* Programs that the application starts do not get this connection. */
@@ -351,21 +353,29 @@ void ngx_http_wsgi_write_handler(ngx_http_request_t *r);
 
 /* _head.c, _header.c */
 
-/* The head of a message into r->headers_out.  As ngx_http_wsgi_set_fields(). */
-ngx_int_t ngx_http_wsgi_set_head(ngx_http_request_t *r,
+/*
+ * The fields of a message as nginx's own parsers make them, in memory of the
+ * request: an array of m->nfields.  NGX_OK; NGX_ERROR: no memory; or an HTTP
+ * status: they are too large, which has been logged.
+ */
+ngx_int_t ngx_http_wsgi_copy_fields(ngx_http_request_t *r,
+    ngx_http_wsgi_message_t *m, ngx_table_elt_t **fields);
+
+/*
+ * The head of a message, whose fields the context has, into r->headers_out.
+ * NGX_OK or NGX_ERROR.
+ */
+ngx_int_t ngx_http_wsgi_set_head(ngx_http_wsgi_ctx_t *ctx,
     ngx_http_wsgi_message_t *m);
 
 #define NGX_HTTP_WSGI_FIELD_REDIRECT   1   /* X-Accel-Redirect keeps it */
 #define NGX_HTTP_WSGI_FIELD_CHALLENGE  2   /* WWW-Authenticate */
 
 /*
- * The fields of a message into r->headers_out: all if "which" is 0, else those
- * that are one of NGX_HTTP_WSGI_FIELD_*.  Their text is copied, once, and then
- * lives as long as the request.  NGX_OK; NGX_ERROR: no memory; or an HTTP
- * status: they cannot be sent, which has been logged.
+ * The fields of the context into r->headers_out: all if "which" is 0, else
+ * those that are one of NGX_HTTP_WSGI_FIELD_*.  NGX_OK or NGX_ERROR.
  */
-ngx_int_t ngx_http_wsgi_set_fields(ngx_http_request_t *r,
-    ngx_http_wsgi_message_t *m, ngx_uint_t which);
+ngx_int_t ngx_http_wsgi_set_fields(ngx_http_wsgi_ctx_t *ctx, ngx_uint_t which);
 
 
 /* _accel.c */

@@ -29,12 +29,17 @@ ngx_http_wsgi_send(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
     last = m->flags & NWSGI_SEND_LAST;
 
     if (m->flags & NWSGI_SEND_HEAD) {
+        rc = ngx_http_wsgi_copy_fields(r, m, &ctx->fields);
 
-        if (ctx->access && ngx_http_wsgi_decide(ctx, m) == NGX_OK) {
-            return;
+        if (rc == NGX_OK) {
+            ctx->nfields = m->nfields;
+
+            if (ctx->access && ngx_http_wsgi_decide(ctx, m) == NGX_OK) {
+                return;
+            }
+
+            rc = ngx_http_wsgi_send_head(ctx, m);
         }
-
-        rc = ngx_http_wsgi_send_head(ctx, m);
 
         if (rc == NGX_DONE) {
 
@@ -96,10 +101,8 @@ ngx_http_wsgi_send_head(ngx_http_wsgi_ctx_t *ctx, ngx_http_wsgi_message_t *m)
         return rc;
     }
 
-    rc = ngx_http_wsgi_set_head(r, m);
-
-    if (rc != NGX_OK) {
-        return rc;
+    if (ngx_http_wsgi_set_head(ctx, m) != NGX_OK) {
+        return NGX_ERROR;
     }
 
     ngx_http_wsgi_allow_ranges(r, m);

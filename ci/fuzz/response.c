@@ -297,7 +297,12 @@ fuzz_one(const uint8_t *p, size_t len)
     fuzz_begin();
     n = fuzz_message(&m, &c);
 
-    if (ngx_http_wsgi_set_head(&fuzz_request, &m) != NGX_OK) {
+    fuzz_ctx.request = &fuzz_request;
+    fuzz_ctx.nfields = m.nfields;
+
+    if (ngx_http_wsgi_copy_fields(&fuzz_request, &m, &fuzz_ctx.fields) != NGX_OK
+        || ngx_http_wsgi_set_head(&fuzz_ctx, &m) != NGX_OK)
+    {
         fuzz_fail("the head is refused");
     }
 

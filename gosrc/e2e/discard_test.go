@@ -297,7 +297,7 @@ func TestGoneLeaveTheQueue(t *testing.T) {
 				goes(t, n)
 			}
 			n.wait("all to be noticed", func() bool {
-				return strings.Count(readFile(n.Dir+"/access.log"), "\n") >= 40+1 // and that for notes
+				return lines(n.Dir+"/access.log") >= 40+1 // and that for notes
 			})
 			honest := n.dial(t)
 			honest.request("GET", "/one/response/plain")

@@ -22,6 +22,12 @@ def allow(environ, start_response, user):
     return []
 
 
+def names(environ, start_response, name):
+    """What nginx can have of it, as a variable."""
+    start_response("204 No Content", [("X-Gate", name)])
+    return []
+
+
 def writes(environ, start_response, user):
     """The head leaves before the call returns."""
     environ["REMOTE_USER"] = user
