@@ -96,8 +96,8 @@ var hostileImports = map[string]struct {
         for i in range(4):
             if libc.fork() == 0:
                 try:
-                    while True:
-                        os.write(kept, b"4x\n" * (1 << 18))
+                    while True:  # whole pages of whole lines
+                        os.write(kept, b"4xx\n" * (1 << 18))
                 finally:
                     os._exit(0)`, []string{`applications logs too much`}, false},
 	"reads": {`
