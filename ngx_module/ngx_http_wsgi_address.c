@@ -51,12 +51,14 @@ ngx_http_wsgi_collect_server(ngx_http_wsgi_build_t *b)
         return NGX_OK;
     }
 
-    if (r->headers_in.server.len) {
-        *name = r->headers_in.server;
+    *name = r->headers_in.server;
+    ngx_http_wsgi_trim(name);
 
-        ngx_http_wsgi_trim(name);
+    if (name->len) {
+        return NGX_OK;
+    }
 
-    } else if (addr->len) {
+    if (addr->len) {
         *name = *addr;
 
     } else {

@@ -79,16 +79,18 @@ ngx_http_wsgi_collect_host(ngx_http_wsgi_build_t *b)
     host = &b->values[NGX_HTTP_WSGI_HTTP_HOST];
 
     if (r->http_version < NGX_HTTP_VERSION_20) {
-        host->data = r->main->host_start;
         last = r->request_line.data + r->request_line.len;
 
-        for (p = host->data; p < last; p++) {
+        for (p = r->main->host_start; p < last; p++) {
             if (*p == '/' || *p == '?' || *p == ' ') {
                 break;
             }
         }
 
-        host->len = p - host->data;
+        if (p > r->main->host_start) {
+            host->data = r->main->host_start;
+            host->len = p - host->data;
+        }
 
     } else if (r->headers_in.host == NULL) {
         host->data = r->main->host_start;
