@@ -468,6 +468,7 @@ ngx_http_wsgi_busy(ngx_http_request_t *r)
     ngx_http_wsgi_header_unlink(h);
     ngx_str_set(&h->key, "Retry-After");
     ngx_str_set(&h->value, "5");
+    h->lowcase_key = (u_char *) "retry-after";
 
     return NGX_HTTP_SERVICE_UNAVAILABLE;
 }

@@ -282,7 +282,7 @@ ngx_http_wsgi_http_variable(ngx_http_request_t *r,
 {
     size_t                len;
     u_char               *p;
-    ngx_str_t             name;
+    ngx_str_t             name, value;
     ngx_uint_t            i;
     ngx_http_wsgi_ctx_t  *ctx;
 
@@ -301,8 +301,7 @@ ngx_http_wsgi_http_variable(ngx_http_request_t *r,
     }
 
     if (len == 0) {
-        v->not_found = 1;
-        return NGX_OK;
+        return ngx_http_wsgi_string_variable(v, NULL);
     }
 
     p = ngx_pnalloc(r->pool, len);
@@ -310,11 +309,8 @@ ngx_http_wsgi_http_variable(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    v->data = p;
-    v->len = len - (sizeof(", ") - 1);
-    v->valid = 1;
-    v->no_cacheable = 0;
-    v->not_found = 0;
+    value.data = p;
+    value.len = len - (sizeof(", ") - 1);
 
     for (i = 0; i < ctx->nfields; i++) {
         if (ngx_http_wsgi_is_named(&ctx->fields[i], &name)) {
@@ -325,7 +321,7 @@ ngx_http_wsgi_http_variable(ngx_http_request_t *r,
         }
     }
 
-    return NGX_OK;
+    return ngx_http_wsgi_string_variable(v, &value);
 }
 
 
