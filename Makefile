@@ -125,7 +125,7 @@ $(LIBRARY): $(LIBRARY_SRCS) go.mod Makefile $(B)/config.mk $(B)/library.flags
 
 # Tests
 
-# At the end, short forms of make fuzz, soak and asan.
+# At the end, short forms of make fuzz, soak, asan and soak-hostile.
 SHORT := Input|Response|Streaming|Buffering|File|Timeout|Abort|Reload|Access|Fork
 
 test: all venv  ## all checks and tests, and a short form of the long ones
@@ -137,6 +137,7 @@ test: all venv  ## all checks and tests, and a short form of the long ones
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=5s
 	@$(MAKE) --no-print-directory soak SOAKTIME=30s
 	@$(MAKE) --no-print-directory asan-e2e RUN='$(SHORT)'
+	@$(MAKE) --no-print-directory asan-hostile HOSTILETIME=60s
 
 unit:  ## unit tests of gosrc, with the race detector
 	$(call need,gosrc/*/*_test.go)
@@ -160,12 +161,28 @@ asan: all venv  ## all e2e tests with ASAN and UBSan (RUN=regexp: some)
 	    || ci/nginx-source.sh build/nginx-source || true
 	@$(MAKE) --no-print-directory asan-e2e
 
-asan-e2e: venv
+asan-configure: venv
 	@with=; for src in $(NGINX_SRC) build/nginx-source; do \
 	    test ! -f $$src/src/core/nginx.c || with=--with-nginx=$$src; done; \
 	BUILD=asan ./configure --build-dir=$(ASAN) $$with --with-python=$(PYTHON) \
 	    --with-go=$(GO) > $(ASAN).log || { cat $(ASAN).log; exit 1; }
-	@$(MAKE) --no-print-directory B=$(ASAN) BUILD=asan e2e
+
+asan-e2e asan-hostile: asan-configure
+	@$(MAKE) --no-print-directory B=$(ASAN) BUILD=asan $(@:asan-%=%)
+
+# Malformed, pipelined, half-closed, reset HTTP/1 and HTTP/2, each connection
+# made up from a seed and its number, which a failure tells.
+HOSTILETIME := 30m
+
+soak-hostile: all venv  ## hostile clients for HOSTILETIME=30m, with ASAN and UBSan
+	@test -f $(NGINX_SRC)/src/core/nginx.c \
+	    || ci/nginx-source.sh build/nginx-source || true
+	@$(MAKE) --no-print-directory asan-hostile
+
+hostile: all venv
+	$(call need,gosrc/e2e/hostile_test.go)
+	$(ENV) NWSGI_HOSTILE=$(HOSTILETIME) CGO_ENABLED=0 go test -tags e2e \
+	    -count=1 -v -timeout 0 -run '^TestHostile$$' ./gosrc/e2e/
 
 fuzz: $(B)/nginx/objs/Makefile  ## coverage-guided fuzzing (FUZZTIME=30s for each)
 	$(call need,ci/fuzz/seeds/*/*)
@@ -232,5 +249,6 @@ clean:  ## remove build/
 FORCE:
 
 .PHONY: all help module nginx library test unit adapter e2e asan asan-e2e \
-    asan-module tsan valgrind fuzz soak \
+    asan-configure asan-hostile asan-module tsan valgrind fuzz soak \
+    soak-hostile hostile \
     matrix bench demo venv go-modules check lint docs install clean FORCE

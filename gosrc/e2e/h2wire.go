@@ -22,13 +22,19 @@ import (
 )
 
 // http2Listen is the template's text for a server that speaks HTTP/2 at Addr2
-// without TLS, which "dialH2" connects to.  The directive came in 1.25.1.
+// without TLS, which "dialH2" connects to.
 func http2Listen(t *testing.T) string {
 	t.Helper()
+	return http2ListenAt(t, "{{.Addr2}}")
+}
+
+// http2ListenAt is the same for another address.  The directive came in 1.25.1.
+func http2ListenAt(t *testing.T, addr string) string {
+	t.Helper()
 	if nginxMinor(t) > 25 {
-		return "listen {{.Addr2}}; http2 on;"
+		return "listen " + addr + "; http2 on;"
 	}
-	return "listen {{.Addr2}} http2;"
+	return "listen " + addr + " http2;"
 }
 
 // h2wire is a client that writes HTTP/2 frames as it is told, right or wrong,
@@ -50,6 +56,7 @@ type h2wire struct {
 	streams map[uint32]*h2reply
 	goAway  *http2.ErrCode
 	closed  error // why no more frames can be read
+	wrong   error // what the server must not have sent
 }
 
 // h2end says how a response came to its end.
@@ -231,6 +238,7 @@ func (w *h2wire) stream(id uint32) *h2reply {
 	if r == nil {
 		r = &h2reply{End: h2open}
 		w.streams[id] = r
+		w.endLost(id)
 	}
 	return r
 }
@@ -278,11 +286,16 @@ func (w *h2wire) read() bool {
 		w.end(wrong.StreamID, h2reset, wrong.Code)
 		return true
 	}
-	if err != nil {
-		w.lost(err)
-		return false
+	if err == nil {
+		if err = w.take(frame); err != nil {
+			w.wrong = err
+		}
 	}
-	if err = w.take(frame); err != nil {
+	var broken http2.ConnectionError
+	if errors.As(err, &broken) {
+		w.wrong = err
+	}
+	if err != nil {
 		w.lost(err)
 	}
 	return err == nil
@@ -300,6 +313,9 @@ func (w *h2wire) take(frame http2.Frame) error {
 			w.answer(func() error { return w.framer.WritePing(true, f.Data) })
 		}
 	case *http2.MetaHeadersFrame:
+		if w.stream(id).End == h2done {
+			return fmt.Errorf("HEADERS behind the end of stream %d", id)
+		}
 		if err := w.stream(id).head(f); err != nil {
 			return err
 		}
@@ -307,6 +323,10 @@ func (w *h2wire) take(frame http2.Frame) error {
 			w.end(id, h2done, 0)
 		}
 	case *http2.DataFrame:
+		// nginx ends an empty response twice, if its HEADERS had to wait
+		if w.stream(id).End == h2done && len(f.Data()) > 0 {
+			return fmt.Errorf("DATA behind the end of stream %d", id)
+		}
 		w.stream(id).Body += string(f.Data())
 		if f.StreamEnded() {
 			w.end(id, h2done, 0)
@@ -357,10 +377,16 @@ func (w *h2wire) end(id uint32, how h2end, code http2.ErrCode) {
 func (w *h2wire) lost(err error) {
 	w.closed = err
 	for id := range w.streams {
-		if w.goAway != nil {
-			w.end(id, h2goAway, *w.goAway)
-		} else {
-			w.end(id, h2closed, 0)
-		}
+		w.endLost(id)
+	}
+}
+
+func (w *h2wire) endLost(id uint32) {
+	switch {
+	case w.closed == nil:
+	case w.goAway != nil:
+		w.end(id, h2goAway, *w.goAway)
+	default:
+		w.end(id, h2closed, 0)
 	}
 }
