@@ -126,7 +126,7 @@ $(LIBRARY): $(LIBRARY_SRCS) go.mod Makefile $(B)/config.mk $(B)/library.flags
 # Tests
 
 # At the end, short forms of make fuzz, soak, asan and soak-hostile.
-SHORT := Input|Response|Streaming|Buffering|File|Timeout|Abort|Reload|Access|Fork
+SHORT := Input|Response|Streaming|Buffering|File|Timeout|Abort|Reload|Access|Fork|Filter|Unparsed|Discard|Gone
 
 test: all venv  ## all checks and tests, and a short form of the long ones
 	@$(MAKE) --no-print-directory check

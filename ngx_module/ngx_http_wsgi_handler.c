@@ -163,13 +163,22 @@ ngx_http_wsgi_check_process(ngx_http_request_t *r, ngx_http_wsgi_app_t *app)
 /*
  * Does the application start before the body has arrived?  Not if somebody has
  * read of it before, or throws it away: a request gets here by error_page and
- * X-Accel-Redirect, too.
+ * X-Accel-Redirect, too.  Nor if all of it is here, over HTTP/2: nginx would
+ * buffer it all the same, in a file perhaps, and with a read handler of its own.
  */
 
 static ngx_uint_t
 ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
     ngx_http_wsgi_loc_conf_t *wlcf)
 {
+#if (NGX_HTTP_V2)
+
+    if (r->stream && r->stream->in_closed) {
+        return 0;
+    }
+
+#endif
+
     return !wlcf->request_buffering
            && r == r->main
            && r->request_body == NULL
@@ -207,7 +216,12 @@ ngx_http_wsgi_run(ngx_http_request_t *r)
 
     r->connection->log->action = "running application";
 
-    if (ctx->streamed && r->headers_in.expect == NULL) {
+    /* nginx says "100 Continue" in HTTP/1.1 only */
+
+    if (ctx->streamed
+        && (r->headers_in.expect == NULL
+            || r->http_version > NGX_HTTP_VERSION_11))
+    {
         ngx_http_wsgi_want_body(r, ctx);
         return;
     }

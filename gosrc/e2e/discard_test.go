@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"strings"
@@ -186,6 +187,50 @@ func TestAccessDiscards(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(all), "came")
 	assert.Less(t, time.Since(began), 4*time.Second, "lingering_timeout is 5 s")
+}
+
+// While wsgi_access decides, all of a body may come, over HTTP/2: then it is as
+// whole as any, or refused once, where it would have been streamed.
+func TestStreamingArrived(t *testing.T) {
+	t.Parallel()
+	n := start(t, `
+    wsgi_python_path {{.Apps}};
+    wsgi_request_buffering off;
+    client_body_buffer_size 4k;
+    server {
+        listen {{.Addr}};
+        `+http2Listen(t)+`
+        location / { wsgi_pass kitchen; }
+        location /streaming/ { wsgi_access kitchen.event:wait; wsgi_pass kitchen; }
+        location /limited/ {
+            client_max_body_size 10;
+            wsgi_access kitchen.event:wait;
+            wsgi_script_name /limited;
+            wsgi_pass kitchen;
+        }
+    }`)
+	body := strings.Repeat("0123456789", 2000)
+	want := fmt.Sprintf("%d %x ", len(body), sha256.Sum256([]byte(body)))
+	for i, more := range [][]field{
+		nil, {{"content-length", "20000"}}, {{"expect", "100-continue"}},
+	} {
+		event := fmt.Sprint("whole", i)
+		w := n.dialH2(t, 1<<20)
+		id := w.headers(requestFields("POST", "/streaming/digest/"+event, more...), false)
+		w.data(id, body[:15000], false, 0)
+		w.data(id, body[15000:], true, 0)
+		w.ping()
+		n.setEvent(t, event)
+		r := w.response(id)
+		assert.Equal(t, []any{200, h2done}, []any{r.Status, r.End})
+		assert.True(t, strings.HasPrefix(r.Body, want), r.Body)
+	}
+	w := n.dialH2(t, 1<<20)
+	id := w.headers(requestFields("POST", "/limited/event/wait/limited"), false)
+	w.data(id, body[:15000], true, 0)
+	w.ping()
+	n.setEvent(t, "limited")
+	assert.Equal(t, 413, w.response(id).Status)
 }
 
 // goers are clients that go while they wait for a thread, each in another

@@ -21,9 +21,9 @@ import (
 
 // What a master, root as a rule, reads of processes that run applications.
 
-// hostile is imported by the check, where it writes to the pipe; a worker that
+// spoiling is imported by the check, where it writes to the pipe; a worker that
 // imports it is told to leave that be.
-const hostile = deployed + `
+const spoiling = deployed + `
 import ctypes, fcntl, os
 libc = ctypes.PyDLL(None)
 
@@ -116,7 +116,7 @@ func TestDistrustCheck(t *testing.T) {
 				file("app/site_app.py", deployed),
 				allowLog(`wsgi`, `Fatal Python error: Aborted`, `exited on signal`))
 			size := len(n.log())
-			deploy(t, n.Dir, fmt.Sprintf(hostile, c.code))
+			deploy(t, n.Dir, fmt.Sprintf(spoiling, c.code))
 
 			old := n.worker()
 			began := time.Now()

@@ -56,6 +56,7 @@ type h2wire struct {
 	streams map[uint32]*h2reply
 	goAway  *http2.ErrCode
 	closed  error // why no more frames can be read
+	acks    int   // of PING
 	wrong   error // what the server must not have sent
 }
 
@@ -232,6 +233,14 @@ func (w *h2wire) leave(last uint32, code http2.ErrCode) {
 	w.write(func() error { return w.framer.WriteGoAway(last, code, nil) })
 }
 
+// ping returns when the server has taken all that was sent before.
+func (w *h2wire) ping() {
+	w.t.Helper()
+	acks := w.acks
+	w.write(func() error { return w.framer.WritePing(false, [8]byte{}) })
+	w.readUntil("PING", func() bool { return w.acks > acks })
+}
+
 // stream returns what has come on one so far.
 func (w *h2wire) stream(id uint32) *h2reply {
 	r := w.streams[id]
@@ -309,7 +318,9 @@ func (w *h2wire) take(frame http2.Frame) error {
 			w.answer(w.framer.WriteSettingsAck)
 		}
 	case *http2.PingFrame:
-		if !f.IsAck() {
+		if f.IsAck() {
+			w.acks++
+		} else {
 			w.answer(func() error { return w.framer.WritePing(true, f.Data) })
 		}
 	case *http2.MetaHeadersFrame:
