@@ -117,7 +117,11 @@ ngx_http_wsgi_redirect(ngx_http_wsgi_ctx_t *ctx, ngx_str_t *uri)
     ngx_str_null(&args);
     flags = NGX_HTTP_LOG_UNSAFE;
 
-    if (ngx_http_parse_unsafe_uri(r, &path, &args, &flags) != NGX_OK) {
+    /* of a "%" with less than two digits behind it nothing may be left */
+
+    if (ngx_http_parse_unsafe_uri(r, &path, &args, &flags) != NGX_OK
+        || path.len == 0)
+    {
         return NGX_HTTP_NOT_FOUND;
     }
 

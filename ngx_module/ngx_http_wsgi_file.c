@@ -26,6 +26,10 @@ ngx_http_wsgi_allow_ranges(ngx_http_request_t *r, ngx_http_wsgi_message_t *m)
     ngx_table_elt_t           *h;
     ngx_http_wsgi_loc_conf_t  *wlcf;
 
+    /* a response that this one stands for, an error page, may have had some */
+
+    r->allow_ranges = 0;
+
     if (m->status != NGX_HTTP_OK
         || m->content_length == -1
         || !(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD)))
