@@ -133,7 +133,7 @@ const hostileHTTP = `
     lingering_time 2s;
     limit_req_zone $server_port zone=slowly:1m rate=100r/s;
     log_format hostile '$wsgi_status $wsgi_time $wsgi_queue_time $wsgi_app_time $wsgi_app $wsgi_pool '
-                       '$status $remote_user $upstream_status $body_bytes_sent';
+                       '$status $remote_user $body_bytes_sent $wsgi_http_etag $wsgi_http_x_page $wsgi_cookie_a';
 `
 
 // crossedWays are so many of the ways mixed by twos and threes, but for what
@@ -174,6 +174,7 @@ func hostileConf(t *testing.T, ways []way, addrs [][2]string) string {
         error_log {{.Dir}}/error.log info;
         wsgi_use_pool probe;
         wsgi_timeout 60s;
+        client_header_timeout 60s;
         location / { wsgi_pass kitchen; }
         location = /nginx { return 200 plain; }
     }`, http2Listen(t))

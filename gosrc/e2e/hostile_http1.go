@@ -181,8 +181,11 @@ func (c *client1) idle(judge *answers, quiet int, wrote <-chan bool) bool {
 	if !judge.known || !c.whole() {
 		return quiet >= 4
 	}
-	if count, err := judge.count(c.got.String()); err == nil && count == len(c.methods) {
-		return true
+	if quiet == 1 { // nothing has come since
+		count, err := judge.count(c.got.String())
+		if err == nil && count == len(c.methods) {
+			return true
+		}
 	}
 	select {
 	case all := <-wrote:

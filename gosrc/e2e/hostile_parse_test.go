@@ -20,35 +20,37 @@ const (
 	headOnly     = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 )
 
+var judged = []struct {
+	text    string
+	methods []string // nil: not known
+	count   int
+	what    string // "": right, "part": goes on, "wrong"
+}{
+	{oneResponse + inChunks, []string{"GET", "POST"}, 2, ""},
+	{"HTTP/1.1 100 Continue\r\n\r\n" + oneResponse, []string{"POST"}, 1, ""},
+	{headOnly + oneResponse, []string{"HEAD", "GET"}, 2, ""},
+	{oneResponse + inChunks[:55], []string{"GET", "GET"}, 1, "part"},
+	{"HTTP/1.1 200 OK\r\n\r\nuntil the end", []string{"GET"}, 0, "part"},
+	{"HTTP/1.1 304 Not Modified\r\n\r\n" + oneResponse, []string{"GET", "GET"}, 2, ""},
+	{oneResponse + precondition, nil, 2, ""},
+
+	{precondition + "hello", []string{"GET"}, 1, "wrong"},
+	{precondition + "5\r\nhello\r\n0\r\n\r\n", nil, 1, "wrong"},
+	{oneResponse + oneResponse, []string{"GET"}, 1, "wrong"},
+	{headOnly + "HTTP/1.1 200 OK\r\n\r\n", []string{"GET"}, 1, "wrong"},
+	{"HTTP/1.1 204 No\r\n\r\nbody", nil, 1, "wrong"},
+	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello0\r\n\r\n", nil, 0, "wrong"},
+	{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n", nil, 0, "wrong"},
+	{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", nil, 0, "wrong"},
+	{"HTTP/1.1 200 OK\r\nX-Bad: a\nb\r\n\r\n", nil, 0, "wrong"},
+	{"HTTP/1.1 2000 OK\r\n\r\n", nil, 0, "wrong"},
+	{"<html>", nil, 0, "wrong"},
+}
+
 // What hostile clients get is told right from wrong.
 func TestHostileJudge(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		text    string
-		methods []string // nil: not known
-		count   int
-		what    string // "": right, "part": goes on, "wrong"
-	}{
-		{oneResponse + inChunks, []string{"GET", "POST"}, 2, ""},
-		{"HTTP/1.1 100 Continue\r\n\r\n" + oneResponse, []string{"POST"}, 1, ""},
-		{headOnly + oneResponse, []string{"HEAD", "GET"}, 2, ""},
-		{oneResponse + inChunks[:55], []string{"GET", "GET"}, 1, "part"},
-		{"HTTP/1.1 200 OK\r\n\r\nuntil the end", []string{"GET"}, 0, "part"},
-		{"HTTP/1.1 304 Not Modified\r\n\r\n" + oneResponse, []string{"GET", "GET"}, 2, ""},
-		{oneResponse + precondition, nil, 2, ""},
-
-		{precondition + "hello", []string{"GET"}, 1, "wrong"},
-		{precondition + "5\r\nhello\r\n0\r\n\r\n", nil, 1, "wrong"},
-		{oneResponse + oneResponse, []string{"GET"}, 1, "wrong"},
-		{headOnly + "HTTP/1.1 200 OK\r\n\r\n", []string{"GET"}, 1, "wrong"},
-		{"HTTP/1.1 204 No\r\n\r\nbody", nil, 1, "wrong"},
-		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello0\r\n\r\n", nil, 0, "wrong"},
-		{"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n", nil, 0, "wrong"},
-		{"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello", nil, 0, "wrong"},
-		{"HTTP/1.1 200 OK\r\nX-Bad: a\nb\r\n\r\n", nil, 0, "wrong"},
-		{"HTTP/1.1 2000 OK\r\n\r\n", nil, 0, "wrong"},
-		{"<html>", nil, 0, "wrong"},
-	} {
+	for _, c := range judged {
 		a := &answers{methods: c.methods, known: c.methods != nil}
 		count, err := a.count(c.text)
 		what := ""

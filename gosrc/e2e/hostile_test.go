@@ -22,11 +22,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// hostile is a number of clients that send what they must not, each connection
+// hostileRun is of a number of clients that send what they must not, each connection
 // made up from the seed and its own index, for as long as NWSGI_HOSTILE says.
 // NWSGI_HOSTILE_SEED repeats a run; with NWSGI_HOSTILE_ONLY=index,... these
 // connections follow one another, again and again.
-type hostile struct {
+type hostileRun struct {
 	t     *testing.T
 	n     *instance
 	seed  uint64
@@ -85,9 +85,9 @@ func TestHostile(t *testing.T) {
 	h.judge(before)
 }
 
-func newHostile(t *testing.T) *hostile {
+func newHostile(t *testing.T) *hostileRun {
 	t.Helper()
-	h := &hostile{t: t, seed: rand.Uint64() >> 20, now: map[uint64]bool{}, count: map[string]int{}}
+	h := &hostileRun{t: t, seed: rand.Uint64() >> 20, now: map[uint64]bool{}, count: map[string]int{}}
 	var err error
 	if text := os.Getenv("NWSGI_HOSTILE_SEED"); text != "" {
 		h.seed, err = strconv.ParseUint(text, 10, 64)
@@ -112,13 +112,13 @@ func newHostile(t *testing.T) *hostile {
 	return h
 }
 
-func (h *hostile) sleepUntil(end time.Time) {
+func (h *hostileRun) sleepUntil(end time.Time) {
 	for time.Now().Before(end) && !h.failed() {
 		time.Sleep(50 * time.Millisecond) // it lasts as long as it is to
 	}
 }
 
-func (h *hostile) failed() bool {
+func (h *hostileRun) failed() bool {
 	h.lock.Lock()
 	defer h.lock.Unlock()
 	return len(h.fails) > 0
@@ -130,7 +130,7 @@ type failure struct {
 	text string
 }
 
-func (h *hostile) fail(rank int, format string, args ...any) {
+func (h *hostileRun) fail(rank int, format string, args ...any) {
 	h.lock.Lock()
 	defer h.lock.Unlock()
 	h.hurt = h.hurt || rank == 0
@@ -138,7 +138,7 @@ func (h *hostile) fail(rank int, format string, args ...any) {
 }
 
 // client has one connection after the other.
-func (h *hostile) client() {
+func (h *hostileRun) client() {
 	defer h.wg.Done()
 	for !h.done.Load() && !h.failed() {
 		index := h.next.Add(1)
@@ -155,7 +155,7 @@ func (h *hostile) client() {
 }
 
 // connection has the client of this number run.
-func (h *hostile) connection(index uint64) (kind, text string, err error) {
+func (h *hostileRun) connection(index uint64) (kind, text string, err error) {
 	rng := rand.New(rand.NewPCG(h.seed, index))
 	i := rng.IntN(len(h.addrs))
 	if rng.IntN(3) == 0 {
@@ -167,13 +167,13 @@ func (h *hostile) connection(index uint64) (kind, text string, err error) {
 	return "HTTP/1", fmt.Sprintf("server %d, %s", i, c.describe()), c.run(h.addrs[i][0])
 }
 
-func (h *hostile) begin(index uint64) {
+func (h *hostileRun) begin(index uint64) {
 	h.lock.Lock()
 	defer h.lock.Unlock()
 	h.now[index] = true
 }
 
-func (h *hostile) end(index uint64, kind string) {
+func (h *hostileRun) end(index uint64, kind string) {
 	h.lock.Lock()
 	defer h.lock.Unlock()
 	if !h.hurt {
@@ -185,7 +185,7 @@ func (h *hostile) end(index uint64, kind string) {
 }
 
 // watch notices that a worker has ended, or what is in the log.
-func (h *hostile) watch() {
+func (h *hostileRun) watch() {
 	defer h.wg.Done()
 	for turn := 0; !h.done.Load() && !h.failed(); turn++ {
 		for _, pid := range h.n.pids {
@@ -203,7 +203,7 @@ func (h *hostile) watch() {
 }
 
 // honest is a client that has to be served whatever the others do.
-func (h *hostile) honest() {
+func (h *hostileRun) honest() {
 	defer h.wg.Done()
 	for !h.done.Load() && !h.failed() {
 		began := time.Now()
@@ -225,7 +225,7 @@ func (h *hostile) honest() {
 func hostileBound() time.Duration { return time.Duration(5*slack()) * time.Second }
 
 // probe asks an application over both protocols, on new connections.
-func (h *hostile) probe() error {
+func (h *hostileRun) probe() error {
 	if err := plainly(h.n.Addr, "/response/plain"); err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func plainly(addr, target string) error {
 }
 
 // judge fails the test for all that has been wrong.
-func (h *hostile) judge(before growths) {
+func (h *hostileRun) judge(before growths) {
 	h.t.Logf("connections: %v, MB of the workers: %v", h.count, h.memory)
 	if len(h.probes) > 0 {
 		h.t.Logf("%d honest requests: p50 %v, p99 %v, slowest %v", len(h.probes),
@@ -297,7 +297,7 @@ func (h *hostile) judge(before growths) {
 
 // culprits has the connections that were there when something happened to the
 // workers follow one another, and tells those that make it happen again.
-func (h *hostile) culprits() {
+func (h *hostileRun) culprits() {
 	suspects := h.recent
 	for index := range h.now {
 		suspects = append(suspects, index)
@@ -322,7 +322,7 @@ func (h *hostile) culprits() {
 }
 
 // serving waits until there are two workers that serve, and returns them.
-func (h *hostile) serving() []int {
+func (h *hostileRun) serving() []int {
 	h.n.wait("the workers", func() bool {
 		pids := h.n.workers()
 		return len(pids) == 2 && h.n.countLog(pythonReady) >= 2 && h.probe() == nil &&
