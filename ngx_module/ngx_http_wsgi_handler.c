@@ -164,7 +164,8 @@ ngx_http_wsgi_check_process(ngx_http_request_t *r, ngx_http_wsgi_app_t *app)
  * Does the application start before the body has arrived?  Not if somebody has
  * read of it before, or throws it away: a request gets here by error_page and
  * X-Accel-Redirect, too.  Nor if all of it is here, over HTTP/2: nginx would
- * buffer it all the same, in a file perhaps, and with a read handler of its own.
+ * buffer it all the same, perhaps in a file, and with a read handler that is
+ * its own.
  */
 
 static ngx_uint_t
