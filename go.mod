@@ -6,13 +6,13 @@ toolchain go1.24.4
 
 require (
 	github.com/go-python/cpy3 v0.2.0
+	github.com/quic-go/qpack v0.5.1
 	github.com/quic-go/quic-go v0.54.1
 	github.com/stretchr/testify v1.12.1
 	golang.org/x/net v0.43.0
 )
 
 require (
-	github.com/quic-go/qpack v0.5.1 // indirect
 	go.uber.org/mock v0.5.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.41.0 // indirect

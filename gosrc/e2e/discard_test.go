@@ -158,6 +158,43 @@ func TestDiscardedBodyHTTP2(t *testing.T) {
 	}
 }
 
+// Over HTTP/3 nginx throws nothing away: who answers later has all of the body,
+// or is told that it is not whole.
+func TestDiscardedBodyHTTP3(t *testing.T) {
+	t.Parallel()
+	body := strings.Repeat("x", 15000)
+	whole := fmt.Sprintf("15000 %x 15000", sha256.Sum256([]byte(body)))
+	n := startHTTP3(t, `
+        client_max_body_size 10k;
+        client_body_buffer_size 4k;
+        error_page 400 413 =200 /streaming/digest/failed;
+        location /streaming/ { client_max_body_size 0; wsgi_request_buffering off; wsgi_pass kitchen; }
+        location /bodiless/ {
+            wsgi_pass_request_body off;
+            rewrite ^/bodiless(.*) $1 break;
+            wsgi_pass kitchen;
+        }`)
+	for _, target := range []string{
+		"/body/echo", "/bodiless/accel/answer?X-Accel-Redirect=/streaming/digest",
+	} {
+		for length, want := range map[string]string{
+			"20000": "400 Bad Request", "15000": whole, "x": nothing,
+		} {
+			c := n.dialH3(t, 0)
+			r, err := c.response(c.request(requestFields("POST", target,
+				field{"content-length", length}), body, true))
+			if length == "20000" && err != nil {
+				continue // the stream was reset, which is as clear as 400
+			}
+			require.NoError(t, err, "%s %s", target, length)
+			assert.Contains(t, r.Body, want, "%s %s", target, length)
+			r, err = c.response(c.request(requestFields("GET", "/response/plain"), "", true))
+			require.NoError(t, err)
+			assert.Equal(t, "plain", r.Body)
+		}
+	}
+}
+
 // While wsgi_access decides, and the application runs, nginx goes on to throw
 // away what comes of the body: the connection does not wait for it at the end.
 func TestAccessDiscards(t *testing.T) {

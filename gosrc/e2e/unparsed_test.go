@@ -160,12 +160,10 @@ func TestUnparsed(t *testing.T) {
 	}
 }
 
-// The same over HTTP/2, where a request is a list of fields.
-func TestUnparsedHTTP2(t *testing.T) {
-	t.Parallel()
-	n := startUnparsed(t)
+// unparsedFields are requests of HTTP/2 and HTTP/3, which are lists of fields.
+func unparsedFields() [][]field {
 	const method, scheme, path, host = ":method", ":scheme", ":path", ":authority"
-	for _, fields := range [][]field{
+	return [][]field{
 		{{scheme, "http"}, {path, "/"}, {host, "a"}},
 		{{method, ""}, {scheme, "http"}, {path, "/"}, {host, "a"}},
 		{{method, "get"}, {scheme, "http"}, {path, "/"}, {host, "a"}},
@@ -188,7 +186,13 @@ func TestUnparsedHTTP2(t *testing.T) {
 		{{method, "GET"}, {scheme, "http"}, {path, "/" + strings.Repeat("x", 9000)}, {host, "a"}},
 		{{method, "GET"}, {scheme, "http"}, {path, "/"}, {host, "a"}, {"x", strings.Repeat("x", 9000)}},
 		{{"x", "y"}},
-	} {
+	}
+}
+
+func TestUnparsedHTTP2(t *testing.T) {
+	t.Parallel()
+	n := startUnparsed(t)
+	for _, fields := range unparsedFields() {
 		w := n.dialH2(t, 1<<20)
 		r := w.response(w.headers(fields, true))
 		if r.End != h2done { // nginx has ended the stream, or the connection
@@ -203,4 +207,27 @@ func TestUnparsedHTTP2(t *testing.T) {
 		}
 	}
 	assert.Contains(t, n.get(t, "/environ/dump").Body, "REQUEST_METHOD", "it serves")
+}
+
+func TestUnparsedHTTP3(t *testing.T) {
+	t.Parallel()
+	n := startHTTP3(t, `
+        error_page 400 404 405 413 414 494 501 505 =200 /environ/dump;
+        wsgi_access layers;
+        client_max_body_size 10;`)
+	for _, fields := range unparsedFields() {
+		c := n.dialH3(t, 0)
+		r, err := c.response(c.request(fields, "", true))
+		if err != nil || r.Status != 200 {
+			continue // nginx has ended the stream, or the connection
+		}
+		var e environ
+		decode(t, r.Body, &e)
+		e.required(t, "HTTP/3")
+		assert.Equal(t, "HTTP/3.0", e.str(t, "SERVER_PROTOCOL"))
+	}
+	c := n.dialH3(t, 0)
+	r, err := c.response(c.request(requestFields("GET", "/environ/dump"), "", true))
+	require.NoError(t, err)
+	assert.Contains(t, r.Body, "REQUEST_METHOD", "it serves")
 }
