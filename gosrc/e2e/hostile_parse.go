@@ -19,7 +19,7 @@ type answers struct {
 	methods []string // of the requests, if "known"
 	known   bool
 	head    bool // HEAD may be among the others
-	raw     bool // HTTP/0.9 may be: a body without a head
+	raw     bool // HTTP/0.9 may be, a body without a head, or HTTP/2
 	closed  bool // the connection has ended
 }
 
@@ -35,6 +35,7 @@ func newAnswers(p *program, sent []byte) *answers {
 	a := &answers{methods: p.methods, known: p.known}
 	if !p.known {
 		a.head = strings.Contains(string(sent), "HEAD")
+		a.raw = strings.Contains(string(sent), "PRI * HTTP/2.0")
 		for _, line := range oldRequest.FindAllString(string(sent), -1) {
 			a.raw = a.raw || !strings.Contains(line, " HTTP/")
 		}
