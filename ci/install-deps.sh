@@ -76,6 +76,10 @@ need universal-ctags sh -c 'ctags --version | grep -q Universal'
 if [ $want_nginx = yes ]; then
     need nginx test -x /usr/sbin/nginx
     need nginx-dev test -f /usr/share/nginx/src/src/core/nginx.h
+
+    # a filter that answers by itself, for the tests
+    need libnginx-mod-http-image-filter \
+        test -f /usr/lib/nginx/modules/ngx_http_image_filter_module.so
 else
     need libpcre2-dev test -f /usr/include/pcre2.h
     need zlib1g-dev has_header zlib.h
