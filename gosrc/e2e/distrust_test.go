@@ -199,13 +199,14 @@ def regions():
 def application(environ, start_response):
     _, what, fill = environ["PATH_INFO"].split("/")
     for start, end, own in list(regions()):
-        if what == "layout" and own:
-            ctypes.memset(start - 8192, int(fill), 8192)
         if what == "peers":  # pid, generation, state: ready, failures, able
             words = [os.getppid(), int(fill), 2, 0, 1] * ((end - start) // 40 - 9)
             (ctypes.c_uint64 * len(words)).from_address(start + 9 * 40)[:] = words
         elif what != "none":
             ctypes.memset(start, int(fill), end - start)
+    for start, end, own in list(regions()):
+        if what == "layout" and own:  # the last, as it may be the end of this worker
+            ctypes.memset(start - 8192, int(fill), 8192)
     start_response("200 OK", [])
     return [str(os.getpid()).encode()]
 `
