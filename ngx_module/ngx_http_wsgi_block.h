@@ -108,6 +108,15 @@ void ngx_http_wsgi_number(ngx_str_t *s, u_char *buf, uint64_t n);
 uint32_t ngx_http_wsgi_hash(u_char *p, size_t len);
 
 /*
+ * NGX_HTTP_WSGI_RANDOM bytes of the kernel's, as many as $request_id has and a
+ * key of the hash; each are given once, and stay until the next call.  Never
+ * waits.  NULL: early after boot there may be none yet, see errno.
+ */
+#define NGX_HTTP_WSGI_RANDOM  16
+
+u_char *ngx_http_wsgi_random(void);
+
+/*
  * A field's value without the blanks around it, which are none of it: narrows
  * the string, and writes nothing where it points to.
  */

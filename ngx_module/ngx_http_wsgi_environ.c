@@ -23,16 +23,12 @@
 #include <sys/random.h>
 
 
-#define NGX_HTTP_WSGI_RANDOM  16      /* bytes of $request_id */
-
-
 static void ngx_http_wsgi_init_names(void);
 static void ngx_http_wsgi_collect_line(ngx_http_wsgi_build_t *b);
 static ngx_str_t ngx_http_wsgi_protocol(ngx_http_request_t *r);
 static void ngx_http_wsgi_require(ngx_http_wsgi_build_t *b);
 static ngx_int_t ngx_http_wsgi_collect_request(ngx_http_wsgi_build_t *b);
 static ngx_int_t ngx_http_wsgi_collect_request_id(ngx_http_wsgi_build_t *b);
-static u_char *ngx_http_wsgi_random(void);
 static void ngx_http_wsgi_collect_path(ngx_http_wsgi_build_t *b);
 static ngx_int_t ngx_http_wsgi_collect_root(ngx_http_wsgi_build_t *b);
 static void ngx_http_wsgi_collect_content(ngx_http_wsgi_build_t *b);
@@ -303,9 +299,9 @@ ngx_http_wsgi_collect_request_id(ngx_http_wsgi_build_t *b)
 }
 
 
-/* Random bytes, fetched for many requests at once.  NULL: there are none. */
+/* Fetched for many requests at once. */
 
-static u_char *
+u_char *
 ngx_http_wsgi_random(void)
 {
     static u_char  random[256 * NGX_HTTP_WSGI_RANDOM];

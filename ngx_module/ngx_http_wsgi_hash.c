@@ -16,8 +16,6 @@
 
 #include "ngx_http_wsgi_block.h"
 
-#include <sys/random.h>
-
 
 #define ngx_http_wsgi_rotate(x, n)  ((x) << (n) | (x) >> (64 - (n)))
 
@@ -30,16 +28,15 @@ static uint64_t  ngx_http_wsgi_hash_key[2];
 void
 ngx_http_wsgi_init_hash(ngx_cycle_t *cycle)
 {
+    u_char           *bytes;
     uint64_t         *key;
     struct timespec   ts;
 
     key = ngx_http_wsgi_hash_key;
+    bytes = ngx_http_wsgi_random();
 
-    /* never waits; early after boot there may be nothing yet */
-
-    if (getrandom(key, sizeof(ngx_http_wsgi_hash_key), GRND_NONBLOCK)
-        == (ssize_t) sizeof(ngx_http_wsgi_hash_key))
-    {
+    if (bytes) {
+        ngx_memcpy(key, bytes, NGX_HTTP_WSGI_RANDOM);
         return;
     }
 
