@@ -20,7 +20,7 @@ static void ngx_http_wsgi_write_lines(ngx_log_t *log, ngx_uint_t level,
     ngx_str_t *text);
 static void ngx_http_wsgi_write_line(ngx_log_t *log, ngx_uint_t level,
     u_char *p, size_t len);
-static size_t ngx_http_wsgi_log_piece(u_char *p, size_t len);
+static size_t ngx_http_wsgi_character(u_char lead);
 static size_t ngx_http_wsgi_printable(u_char *p, u_char *last);
 static u_char *ngx_http_wsgi_log_context(ngx_log_t *log, u_char *buf,
     size_t len);
@@ -111,7 +111,8 @@ ngx_http_wsgi_write_line(ngx_log_t *log, ngx_uint_t level, u_char *p,
     }
 
     do {
-        n = ngx_http_wsgi_log_piece(p, len);
+        n = (len > NGX_HTTP_WSGI_LOG_LINE)
+                ? ngx_http_wsgi_log_piece(p, NGX_HTTP_WSGI_LOG_LINE) : len;
 
         if (level == NGX_LOG_DEBUG) {
             ngx_log_debug2(NGX_LOG_DEBUG_HTTP, log, 0, "wsgi: %*s", n, p);
@@ -127,24 +128,36 @@ ngx_http_wsgi_write_line(ngx_log_t *log, ngx_uint_t level, u_char *p,
 }
 
 
-/* As much of a line as fits, and no half of a character of UTF-8. */
-
-static size_t
+size_t
 ngx_http_wsgi_log_piece(u_char *p, size_t len)
 {
     size_t  n;
 
-    if (len <= NGX_HTTP_WSGI_LOG_LINE) {
-        return len;
-    }
+    for (n = 1; n < 4; n++) {
 
-    for (n = NGX_HTTP_WSGI_LOG_LINE; n > NGX_HTTP_WSGI_LOG_LINE - 4; n--) {
-        if ((p[n] & 0xc0) != 0x80) {
-            return n;
+        if ((p[len - n] & 0xc0) != 0x80) {
+            return (ngx_http_wsgi_character(p[len - n]) > n) ? len - n : len;
         }
     }
 
-    return NGX_HTTP_WSGI_LOG_LINE;
+    return len;
+}
+
+
+/* How many bytes a character of UTF-8 has by its first one; 0: it is none. */
+
+static size_t
+ngx_http_wsgi_character(u_char lead)
+{
+    if (lead < 0x80) {
+        return 1;
+    }
+
+    if (lead < 0xc0 || lead >= 0xf8) {
+        return 0;
+    }
+
+    return (lead < 0xe0) ? 2 : (lead < 0xf0) ? 3 : 4;
 }
 
 
@@ -196,13 +209,9 @@ ngx_http_wsgi_printable(u_char *p, u_char *last)
         return *p >= 0x20 && *p != 0x7f;
     }
 
-    if (*p < 0xc0 || *p >= 0xf8) {
-        return 0;
-    }
+    n = ngx_http_wsgi_character(*p);
 
-    n = (*p < 0xe0) ? 2 : (*p < 0xf0) ? 3 : 4;
-
-    if ((size_t) (last - p) < n) {
+    if (n == 0 || (size_t) (last - p) < n) {
         return 0;
     }
 

@@ -333,6 +333,12 @@ void ngx_http_wsgi_write_log(ngx_http_wsgi_message_t *m);
 void ngx_http_wsgi_set_job_log(ngx_http_wsgi_job_t *job, ngx_log_t *log);
 
 /*
+ * How much of "len" bytes, 4 or more, to log when the line goes on behind them:
+ * all but a character of UTF-8 at the end that is not whole.  Any process.
+ */
+size_t ngx_http_wsgi_log_piece(u_char *p, size_t len);
+
+/*
  * Copies text from *text on, until "end" or until there is no room between
  * "dst" and "last", which are 4 bytes apart at least; *text is what is left,
  * and the end of the copy is returned.  Control characters, in ASCII or UTF-8,

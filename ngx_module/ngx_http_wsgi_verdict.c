@@ -23,7 +23,6 @@ static void ngx_http_wsgi_verdict_text(ngx_http_wsgi_verdict_t *v, u_char *p,
     u_char *last);
 static void ngx_http_wsgi_verdict_log(ngx_http_wsgi_verdict_t *v,
     u_char *text, size_t len);
-static size_t ngx_http_wsgi_verdict_piece(ngx_http_wsgi_verdict_t *v);
 
 
 void
@@ -61,7 +60,7 @@ ngx_http_wsgi_verdict_add(ngx_http_wsgi_verdict_t *v, size_t n)
 
     /* the next piece has the same level, and is no verdict */
 
-    piece = ngx_http_wsgi_verdict_piece(v);
+    piece = ngx_http_wsgi_log_piece(v->line, v->len);
 
     ngx_http_wsgi_verdict_text(v, v->line, v->line + piece);
 
@@ -176,25 +175,4 @@ static void
 ngx_http_wsgi_verdict_log(ngx_http_wsgi_verdict_t *v, u_char *text, size_t len)
 {
     ngx_log_error(v->level, v->log, 0, "wsgi: %*s", len, text);
-}
-
-
-/* All that has come, but for a character of UTF-8 that may go on. */
-
-static size_t
-ngx_http_wsgi_verdict_piece(ngx_http_wsgi_verdict_t *v)
-{
-    size_t  n;
-
-    for (n = v->len - 1; n > v->len - 4; n--) {
-        if (v->line[n] < 0x80) {
-            break;
-        }
-
-        if (v->line[n] >= 0xc0) {
-            return n;
-        }
-    }
-
-    return v->len;
 }
