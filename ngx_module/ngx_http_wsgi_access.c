@@ -239,14 +239,11 @@ ngx_http_wsgi_user(ngx_http_request_t *r)
         return NULL;
     }
 
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+    cln = r->pool->cleanup;
 
-        if (cln->handler == ngx_http_wsgi_free_ctx) {
-            ctx = cln->data;
-
-            if (ctx->user.len) {
-                return &ctx->user;
-            }
+    while ((ctx = ngx_http_wsgi_next_ctx(&cln)) != NULL) {
+        if (ctx->user.len) {
+            return &ctx->user;
         }
     }
 

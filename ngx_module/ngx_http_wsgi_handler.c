@@ -35,6 +35,7 @@ static ngx_uint_t ngx_http_wsgi_is_streamed(ngx_http_request_t *r,
 static void ngx_http_wsgi_cut(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx);
 static void ngx_http_wsgi_end(ngx_http_wsgi_ctx_t *ctx, ngx_int_t rc);
 static void ngx_http_wsgi_cleanup(void *data);
+static void ngx_http_wsgi_free_ctx(void *data);
 
 
 ngx_int_t
@@ -360,11 +361,29 @@ ngx_http_wsgi_cleanup(void *data)
 }
 
 
-void
+static void
 ngx_http_wsgi_free_ctx(void *data)
 {
     ngx_http_wsgi_ctx_t *ctx = data;
 
     ngx_http_wsgi_free_output(ctx);
     ngx_http_wsgi_flight_answered(ctx);
+}
+
+
+ngx_http_wsgi_ctx_t *
+ngx_http_wsgi_next_ctx(ngx_pool_cleanup_t **cln)
+{
+    ngx_pool_cleanup_t  *found;
+
+    while (*cln) {
+        found = *cln;
+        *cln = found->next;
+
+        if (found->handler == ngx_http_wsgi_free_ctx) {
+            return found->data;
+        }
+    }
+
+    return NULL;
 }

@@ -239,10 +239,11 @@ void ngx_http_wsgi_finalize(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx,
 void ngx_http_wsgi_leave(ngx_http_request_t *r, ngx_http_wsgi_ctx_t *ctx);
 
 /*
- * The handler of the pool cleanup whose data is a context, by which it is
- * found when r->ctx has been cleared.
+ * The contexts that live in a request's pool, the newest first, whether r->ctx
+ * has been cleared or not; those of subrequests are among them.  "cln" is where
+ * to go on: r->pool->cleanup at first.  NULL: there are no more.
  */
-void ngx_http_wsgi_free_ctx(void *data);
+ngx_http_wsgi_ctx_t *ngx_http_wsgi_next_ctx(ngx_pool_cleanup_t **cln);
 
 
 /* _client.c */

@@ -113,18 +113,15 @@ ngx_http_wsgi_find_ctx(ngx_http_request_t *r)
         return ctx;
     }
 
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+    cln = r->pool->cleanup;
 
-        if (cln->handler == ngx_http_wsgi_free_ctx) {
-            ctx = cln->data;
-
-            if (ctx->request == r) {
-                return ctx;
-            }
+    while ((ctx = ngx_http_wsgi_next_ctx(&cln)) != NULL) {
+        if (ctx->request == r) {
+            break;
         }
     }
 
-    return NULL;
+    return ctx;
 }
 
 
@@ -259,18 +256,15 @@ ngx_http_wsgi_find_response(ngx_http_request_t *r)
     ngx_pool_cleanup_t   *cln;
     ngx_http_wsgi_ctx_t  *ctx;
 
-    for (cln = r->pool->cleanup; cln; cln = cln->next) {
+    cln = r->pool->cleanup;
 
-        if (cln->handler == ngx_http_wsgi_free_ctx) {
-            ctx = cln->data;
-
-            if (ctx->request == r && ctx->fields) {
-                return ctx;
-            }
+    while ((ctx = ngx_http_wsgi_next_ctx(&cln)) != NULL) {
+        if (ctx->request == r && ctx->fields) {
+            break;
         }
     }
 
-    return NULL;
+    return ctx;
 }
 
 
